@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ const (
 // WebSocket message.
 var errBoundary = errors.New("transport: end of message")
 
+// errEndRecord tells that a length of 0 was read where that is the last record.
+var errEndRecord = errors.New("transport: end record")
+
 // source is a stream of bytes that frames are read from.
 type source interface {
 	// ready waits until Read has something to say, and needs no memory for it.
@@ -44,10 +48,12 @@ type source interface {
 type frameReader struct {
 	src   source
 	limit atomic.Int64 // of a frame, in bytes
+	ends  bool         // a length of 0 is no mistake: errEndRecord tells of it
 	hold  int          // a grown buffer up to this size is kept while there is nothing to read
 	buf   []byte
 	r, w  int
-	err   error // the first; it stays
+	err   error  // the first; it stays
+	tail  []byte // what came behind the 0 of an end record
 }
 
 // next returns the next frame, which is valid until the next call.
@@ -78,6 +84,9 @@ func (f *frameReader) cut() (need int, frame []byte, err error) {
 		return 0, nil, fmt.Errorf("%w: its length has more than %d bytes", ErrMalformed, maxPrefix)
 	case n == 0:
 		return len(waits) + 1, nil, nil
+	case length == 0 && f.ends:
+		f.tail = bytes.Clone(waits[n:])
+		return 0, nil, errEndRecord
 	case length == 0:
 		return 0, nil, fmt.Errorf("%w: empty", ErrMalformed)
 	}

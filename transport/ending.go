@@ -1,0 +1,85 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// ending is how a connection over a socket ends without losing what was sent
+// last: Close says why and shuts the sending half, then waits until the other
+// side has answered in kind. To close a socket with unread bytes in it would
+// make the kernel throw away what is under way in the other direction too.
+//
+// Who waits reads the socket: the reader, if it is in a read, else Close.
+type ending struct {
+	closed atomic.Bool                // Close was called
+	over   atomic.Bool                // the socket has nothing more to read
+	told   atomic.Pointer[CloseError] // what the other side closed with
+	turn   chan struct{}              // full while somebody reads the socket
+}
+
+func newEnding() ending {
+	// Capacity 1: the channel is a lock that can be waited for with a timeout.
+	return ending{turn: make(chan struct{}, 1)}
+}
+
+// read reads the socket on behalf of the reader.
+func (e *ending) read(p []byte, read func([]byte) (int, error)) (int, error) {
+	select {
+	case e.turn <- struct{}{}:
+	default:
+		return 0, ErrClosed // Close has the turn
+	}
+	defer func() { <-e.turn }()
+	if e.closed.Load() {
+		return 0, ErrClosed
+	}
+	n, err := read(p)
+	if err != nil && !errors.Is(err, errBoundary) {
+		e.over.Store(true)
+	}
+	return n, err
+}
+
+// drain reads the socket to its end, until the deadline that was set on it.
+func (e *ending) drain(until time.Time, read func([]byte) (int, error)) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case e.turn <- struct{}{}:
+	case <-timer.C:
+		return
+	}
+	if e.over.Load() {
+		return
+	}
+	var scrap [512]byte
+	for {
+		if _, err := read(scrap[:]); err != nil && !errors.Is(err, errBoundary) {
+			return
+		}
+	}
+}
+
+// explain turns what a socket said into what a Conn's caller is to know.
+func (e *ending) explain(op string, err error) error {
+	var timeout interface{ Timeout() bool }
+	told := e.told.Load()
+	switch {
+	case err == nil:
+		return nil
+	case e.closed.Load():
+		return ErrClosed
+	case told != nil:
+		return told
+	case errors.Is(err, ErrMalformed), errors.Is(err, ErrFrameTooLarge):
+		return err
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%s a frame: %w", op, os.ErrDeadlineExceeded)
+	default:
+		return fmt.Errorf("%s a frame: %w", op, err)
+	}
+}
