@@ -93,6 +93,10 @@ var ErrFrameTooLarge = errors.New("transport: frame too large")
 // ErrMalformed is the cause when what came is not a frame.
 var ErrMalformed = errors.New("transport: malformed frame")
 
+// ErrLost is the cause when a connection ended and the other side did not say
+// why.
+var ErrLost = errors.New("transport: connection lost")
+
 // ErrRefused is the cause when nobody listens at an address, or somebody does
 // and wants no more connections.
 var ErrRefused = errors.New("transport: connection refused")

@@ -49,6 +49,7 @@ type half struct {
 		gone   error     // what the writer gets, once set
 		read   time.Time // the reader's deadline
 		write  time.Time // the writer's deadline
+		held   bool      // nothing arrives; a fault
 		last   time.Time // when the last batch arrives; batches do not overtake
 		next   int       // frames taken of the first batch
 	}
@@ -96,13 +97,13 @@ func (c *pipeConn) ReadFrame() ([]byte, error) {
 func (h *half) take(now time.Time) ([]byte, time.Time, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.mu.closed != nil && (len(h.mu.queue) == 0 || isLocal(h.mu.closed)) {
+	if h.mu.closed != nil && (len(h.mu.queue) == 0 && !h.mu.held || isLocal(h.mu.closed)) {
 		return nil, time.Time{}, h.mu.closed
 	}
 	if !h.mu.read.IsZero() && !now.Before(h.mu.read) {
 		return nil, time.Time{}, fmt.Errorf("read from pipe: %w", os.ErrDeadlineExceeded)
 	}
-	if len(h.mu.queue) == 0 {
+	if len(h.mu.queue) == 0 || h.mu.held {
 		return nil, h.mu.read, nil
 	}
 	first := h.mu.queue[0]
@@ -250,8 +251,33 @@ func (c *pipeConn) Close(code CloseCode, reason string) error {
 	}
 	told := &CloseError{Code: code, Reason: cutReason(reason)}
 	c.out.end(told, ErrClosed)
+	if c.out.isHeld() {
+		c.in.end(ErrClosed, nil) // the other side cannot know yet; its reader will
+		return nil
+	}
 	c.in.end(ErrClosed, told)
 	return nil
+}
+
+// ended tells that the pipe is closed from either side.
+func (c *pipeConn) ended() bool {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.mu.gone != nil
+}
+
+// hold makes nothing arrive until it is undone.
+func (h *half) hold(held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.held = held
+	hint(h.wakeReader)
+}
+
+func (h *half) isHeld() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.mu.held
 }
 
 // lose ends the pipe as a pulled cable does: both sides get the error, and
@@ -259,7 +285,7 @@ func (c *pipeConn) Close(code CloseCode, reason string) error {
 func (c *pipeConn) lose(err error) {
 	for _, h := range []*half{c.in, c.out} {
 		h.mu.Lock()
-		h.mu.queue, h.mu.next, h.mu.bytes = nil, 0, 0
+		h.mu.queue, h.mu.next, h.mu.bytes, h.mu.held = nil, 0, 0, false
 		h.mu.Unlock()
 		h.end(err, err)
 	}
