@@ -1,0 +1,238 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quorate/quorate/wire"
+)
+
+// State is one replica's copy of a shard. Apply and Reload are called by one
+// goroutine; queries and Record by any.
+type State struct {
+	db         *pebble.DB
+	rng        wire.SlotRange
+	start, end []byte
+	recordKey  []byte
+	opts       Options
+
+	record Record                 // as of the last entry that was applied, committed or not
+	shown  atomic.Pointer[Record] // as of the last commit
+	broken error                  // why Apply must not go on
+
+	conversations *cache[conversation]
+	members       *cache[member]
+	rings         *cache[tokenRing]
+	pending       pending
+}
+
+// LogEntry is one committed entry of the raft log.
+type LogEntry struct {
+	Index         uint64
+	Term          uint64
+	Configuration bool   // Data is raft's configuration, and nothing else changes
+	Data          []byte // as AppendEntry made it; empty: nothing changes
+}
+
+// Open opens the shard that owns an interval of slots in the store. The store
+// is not closed with it.
+func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
+	opts = opts.withDefaults()
+	start, end := Bounds(rng)
+	s := &State{
+		db: db, rng: rng, start: start, end: end, recordKey: RecordKey(rng), opts: opts,
+		conversations: newCache[conversation](opts.Conversations),
+		members:       newCache[member](opts.Members),
+		rings:         newCache[tokenRing](opts.Tokens),
+	}
+	if err := s.Reload(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Reload forgets what is in memory and reads the record again. It must be
+// called after the shard's range was replaced, before the next Apply.
+func (s *State) Reload() error {
+	s.forget()
+	v, closer, err := s.db.Get(s.recordKey)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		s.record = Record{}
+	case err != nil:
+		return fmt.Errorf("read the record of slots %s: %w", s.rng, err)
+	default:
+		r, err := DecodeRecord(v)
+		if err = errors.Join(err, closer.Close()); err != nil {
+			return fmt.Errorf("read the record of slots %s: %w", s.rng, err)
+		}
+		s.record = r
+	}
+	if err := s.pending.load(s.db, s.rng); err != nil {
+		return err
+	}
+	s.broken = nil
+	s.show()
+	return nil
+}
+
+// forget empties all caches.
+func (s *State) forget() {
+	s.conversations.clear()
+	s.members.clear()
+	s.rings.clear()
+}
+
+// Record returns what entry the rows are at. The rows may be a commit behind
+// what is durable: see [pebble.DB.Flush].
+func (s *State) Record() Record { return *s.shown.Load() }
+
+func (s *State) show() {
+	r := s.record
+	s.shown.Store(&r)
+}
+
+// Apply applies committed entries in order and returns each one's results, one
+// a command. Entries at or below the applied index are skipped: their results
+// are nil. An error means that the store failed or that a command is not known;
+// nothing after it may be applied, and the host stops the process.
+func (s *State) Apply(entries []LogEntry) ([][]Result, error) {
+	if s.broken != nil {
+		return nil, s.broken
+	}
+	results, err := s.applyAll(entries)
+	if err != nil {
+		// The caches may know changes that no row has.
+		s.broken = err
+		s.forget()
+		return nil, err
+	}
+	return results, nil
+}
+
+func (s *State) applyAll(entries []LogEntry) (results [][]Result, err error) {
+	results = make([][]Result, len(entries))
+	b := applyBatch{s: s, t: newTxn(s)}
+	defer func() { err = errors.Join(err, b.t.close()) }()
+	for i, e := range entries {
+		if e.Index <= s.record.Applied {
+			continue
+		}
+		if results[i], err = b.entry(e); err != nil {
+			return nil, fmt.Errorf("apply entry %d of term %d: %w", e.Index, e.Term, err)
+		}
+		if b.t.batch.Len() >= s.opts.BatchBytes || b.scrub != nil {
+			if err := b.commit(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, b.commit()
+}
+
+// applyBatch is the entries that are committed together.
+type applyBatch struct {
+	s       *State
+	t       *txn
+	entries int
+	told    []*Applied
+	scrub   []*Scrub
+}
+
+// entry applies one entry to the batch.
+func (b *applyBatch) entry(e LogEntry) ([]Result, error) {
+	s, t := b.s, b.t
+	stamp := s.record.Stamp
+	var commands [][]byte
+	if !e.Configuration && len(e.Data) > 0 {
+		at, packed, err := DecodeEntry(e.Data)
+		if err != nil {
+			return nil, err
+		}
+		stamp, commands = max(stamp, at), packed
+	}
+	t.beginEntry(e.Index, stamp)
+	results := make([]Result, len(commands))
+	for i, c := range commands {
+		h, command, err := DecodeCommand(c)
+		if err != nil {
+			return nil, err
+		}
+		results[i] = t.command(&h, command)
+		if scrub, ok := command.(*Scrub); ok && results[i].Refusal == None {
+			b.scrub = append(b.scrub, scrub)
+		}
+	}
+	chain := t.endEntry()
+	if t.err != nil {
+		return nil, t.err
+	}
+	if e.Configuration {
+		s.record.Configuration, s.record.ConfigurationIndex = slices.Clone(e.Data), e.Index
+	}
+	s.record.Applied, s.record.Term, s.record.Stamp, s.record.Chain = e.Index, e.Term, stamp, chain
+	b.entries++
+	if t.told != nil {
+		b.told = append(b.told, t.told)
+	}
+	return results, nil
+}
+
+// commit makes the batch's entries visible, then tells who listens.
+func (b *applyBatch) commit() error {
+	if b.entries == 0 {
+		return nil
+	}
+	s := b.s
+	if err := b.t.commit(s.record); err != nil {
+		return err
+	}
+	s.show()
+	s.pending.committed()
+	s.conversations.rotate()
+	s.members.rotate()
+	s.rings.rotate()
+	for _, a := range b.told {
+		s.opts.Applied(*a)
+	}
+	for _, scrub := range b.scrub {
+		if err := s.startScrub(scrub); err != nil {
+			return err
+		}
+	}
+	b.entries, b.told, b.scrub = 0, nil, nil
+	return nil
+}
+
+// command is the dispatcher: recognise a repeated command, let it refuse or
+// change, remember the answer.
+func (t *txn) command(h *Header, c Command) Result {
+	t.header = h
+	slot := CommandSlot(*h, c)
+	if !t.owns(slot) {
+		return refuse(Moved, "the slot is another shard's")
+	}
+	memory := tokenMemory{t: t, h: h, scope: scope{slot: slot, app: h.App}}
+	switch sub := c.subject(); {
+	case sub.Conversation != "":
+		memory.scope.root = string(sub.Conversation)
+		memory.native, memory.random = tableToken, tableRandomToken
+	case sub.User != "":
+		memory.scope.root = string(sub.User)
+		memory.native, memory.random = tableUserToken, tableUserRandomToken
+	default:
+		return c.apply(t, h)
+	}
+	if past, ok := memory.recall(); ok {
+		return past
+	}
+	result := c.apply(t, h)
+	if result.Refusal == None {
+		memory.remember(&result)
+	}
+	return result
+}

@@ -1,0 +1,241 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// conversation is a conversation's two rows, decoded: the head, which every
+// send changes, and the info, which seldom changes and may be large. In apply
+// it is cached and changed in place.
+type conversation struct {
+	scope scope
+	head  head
+	info  Info
+
+	touched uint64 // index of the last entry that changed the head: it is in the txn's dirty list
+}
+
+// head is what a send changes of a conversation, and what is left of it when it
+// is gone: the tombstone, kept for ever.
+type head struct {
+	flags     byte
+	seq       wire.Seq    // last message's
+	offset    wire.Offset // last entry's
+	timestamp int64       // last message's; 0: there was none
+	count     uint64      // C: counted messages so far; also kept in each message
+	members   uint32
+
+	// The retention floor: everything up to here was trimmed.
+	floorOffset wire.Offset
+	floorSeq    wire.Seq
+	floorCount  uint64 // C at floorSeq
+
+	gone int64 // when it was destroyed or expired; 0: it was not
+}
+
+const (
+	headMuted   = 1 << iota // nobody below a manager may speak
+	headGone                // destroyed: the tombstone
+	headExpired             // by its time
+	headFlagsEnd
+)
+
+// Info is what is known of a conversation beside its counts.
+type Info struct {
+	Policy     Policy
+	Name       string
+	Creator    wire.UserID
+	Created    int64 // milliseconds since 1970
+	Updated    int64
+	Expires    int64 // 0: never
+	Unique     bool
+	Properties []Property // sorted by name
+}
+
+// Property is one of a conversation's properties; the value is JSON.
+type Property struct {
+	Name  string
+	Value []byte
+}
+
+const (
+	headVersion = 1
+	infoVersion = 1
+
+	maxProperties    = 100
+	maxPropertyName  = 128
+	maxPropertyBytes = 16 << 10 // of all names and values together
+	maxNameBytes     = 1024     // of a conversation's name
+)
+
+// appendHead appends
+//
+//	| version, 1 | flags, 1 | seq | offset | timestamp | count | members | floor offset | floor seq | floor count | gone |
+func appendHead(b []byte, h *head) []byte {
+	b = append(b, headVersion, h.flags)
+	for _, v := range [...]uint64{
+		uint64(h.seq), uint64(h.offset), uint64(h.timestamp), h.count, uint64(h.members),
+		uint64(h.floorOffset), uint64(h.floorSeq), h.floorCount, uint64(h.gone),
+	} {
+		b = bin.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func decodeHead(b []byte) (head, error) {
+	in := bin.NewReader(b)
+	checkVersion(in, headVersion)
+	h := head{flags: in.Byte()}
+	if h.flags >= headFlagsEnd {
+		in.Fail(fmt.Errorf("%w: head flags %x", bin.ErrRange, h.flags))
+	}
+	h.seq, h.offset = wire.Seq(in.Uvarint()), wire.Offset(in.Uvarint())
+	h.timestamp, h.count = int64(in.Uvarint()), in.Uvarint()
+	h.members = readUint32(in)
+	h.floorOffset, h.floorSeq, h.floorCount = wire.Offset(in.Uvarint()), wire.Seq(in.Uvarint()), in.Uvarint()
+	h.gone = int64(in.Uvarint())
+	if err := in.Close(); err != nil {
+		return head{}, fmt.Errorf("decode a conversation's head: %w", err)
+	}
+	return h, nil
+}
+
+// appendInfo appends
+//
+//	| version, 1 | policy | name | creator | created | updated | expires | unique, 1 | properties: count | name | value | ...
+func appendInfo(b []byte, c *Info) []byte {
+	b = append(b, infoVersion)
+	b = appendPolicy(b, &c.Policy)
+	b = bin.AppendString(b, c.Name)
+	b = bin.AppendString(b, c.Creator)
+	b = bin.AppendUvarint(b, uint64(c.Created))
+	b = bin.AppendUvarint(b, uint64(c.Updated))
+	b = bin.AppendUvarint(b, uint64(c.Expires))
+	b = bin.AppendBool(b, c.Unique)
+	return appendProperties(b, c.Properties)
+}
+
+func decodeInfo(b []byte) (Info, error) {
+	in := bin.NewReader(b)
+	checkVersion(in, infoVersion)
+	c := Info{
+		Policy: readPolicy(in), Name: in.String(), Creator: readID[wire.UserID](in),
+		Created: int64(in.Uvarint()), Updated: int64(in.Uvarint()), Expires: int64(in.Uvarint()), Unique: in.Bool(),
+		Properties: readProperties(in),
+	}
+	if err := in.Close(); err != nil {
+		return Info{}, fmt.Errorf("decode a conversation's info: %w", err)
+	}
+	return c, nil
+}
+
+func appendProperties(b []byte, ps []Property) []byte {
+	b = bin.AppendUvarint(b, uint64(len(ps)))
+	for _, p := range ps {
+		b = bin.AppendString(b, p.Name)
+		b = bin.AppendString(b, p.Value)
+	}
+	return b
+}
+
+// readProperties copies the values: they outlive the input.
+func readProperties(in *bin.Reader) []Property {
+	n := in.Count(maxProperties)
+	if n == 0 {
+		return nil
+	}
+	ps := make([]Property, 0, n)
+	for range n {
+		ps = append(ps, Property{Name: in.String(), Value: append([]byte(nil), in.Bytes()...)})
+	}
+	return ps
+}
+
+// loadConversation reads a conversation, gone or not; nil when there was none.
+func loadConversation(r reader, s scope) *conversation {
+	b := r.get(s.key(nil, tableHead))
+	if b == nil {
+		return nil
+	}
+	c := &conversation{scope: s}
+	var err error
+	if c.head, err = decodeHead(b); err != nil {
+		r.fail(err)
+		return nil
+	}
+	if b = r.get(s.key(nil, tableInfo)); b == nil {
+		return c // a tombstone
+	}
+	if c.info, err = decodeInfo(b); err != nil {
+		r.fail(err)
+		return nil
+	}
+	return c
+}
+
+// conversation returns a conversation to read and change; nil when there was
+// none. It may be gone: see live.
+func (t *txn) conversation(s scope) *conversation {
+	t.keyBuf = s.key(t.keyBuf[:0], tableHead)
+	if c := t.s.conversations.get(t.keyBuf); c != nil {
+		return c
+	}
+	c := loadConversation(t, s)
+	if c != nil {
+		t.s.conversations.put(s.key(nil, tableHead), c)
+	}
+	return c
+}
+
+// live refuses a conversation that is not there, or not any more. A row past
+// its time is gone, though only a sweep removes it.
+func (c *conversation) live(now int64) Refusal {
+	switch {
+	case c == nil:
+		return NotFound
+	case c.head.flags&headGone != 0, c.info.Expires != 0 && now >= c.info.Expires:
+		return Gone
+	default:
+		return None
+	}
+}
+
+func (c *conversation) id() wire.ConversationID { return wire.ConversationID(c.scope.root) }
+
+func (c *conversation) log() LogKey { return LogKey{App: c.scope.app, Conversation: c.id()} }
+
+// touch has the head written when the entry ends.
+func (c *conversation) touch(t *txn) {
+	if c.touched != t.index {
+		c.touched = t.index
+		t.touch(c)
+	}
+}
+
+// write implements dirtyRow.
+func (c *conversation) write(t *txn) {
+	t.keyBuf = c.scope.key(t.keyBuf[:0], tableHead)
+	t.valBuf = appendHead(t.valBuf[:0], &c.head)
+	t.put(t.keyBuf, t.valBuf)
+}
+
+// writeInfo writes the info at once.
+func (c *conversation) writeInfo(t *txn) {
+	t.keyBuf = c.scope.key(t.keyBuf[:0], tableInfo)
+	t.valBuf = appendInfo(t.valBuf[:0], &c.info)
+	t.put(t.keyBuf, t.valBuf)
+}
+
+// append adds an entry that is not a message to the conversation's log, with
+// the next offset, the time and the actor.
+func (c *conversation) append(t *txn, e *Entry) wire.Offset {
+	c.head.offset++
+	e.Offset, e.Seq = c.head.offset, c.head.seq
+	e.Stamp, e.Actor = t.stamp, t.header.Actor
+	c.touch(t)
+	t.appendEntry(c.scope, c.log(), e)
+	return e.Offset
+}

@@ -1,0 +1,63 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// maxListed bounds the ids in one list of a command, row or result.
+const maxListed = 1000
+
+func appendUint64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+
+// checkVersion reads the version byte of a durable form.
+func checkVersion(in *bin.Reader, want byte) {
+	if v := in.Byte(); v != want && in.Err() == nil {
+		in.Fail(fmt.Errorf("version %d is not known, want %d", v, want))
+	}
+}
+
+// readID reads an id: at most 64 bytes, empty allowed.
+func readID[S ~string](in *bin.Reader) S {
+	b := in.Bytes()
+	if len(b) > wire.MaxIDBytes {
+		in.Fail(fmt.Errorf("%w: an id of %d bytes", bin.ErrRange, len(b)))
+		return ""
+	}
+	return S(b)
+}
+
+func appendIDs[S ~string](b []byte, ids []S) []byte {
+	b = bin.AppendUvarint(b, uint64(len(ids)))
+	for _, id := range ids {
+		b = bin.AppendString(b, id)
+	}
+	return b
+}
+
+func readIDs[S ~string](in *bin.Reader, limit int) []S {
+	n := in.Count(limit)
+	if n == 0 {
+		return nil
+	}
+	ids := make([]S, 0, n)
+	for range n {
+		ids = append(ids, readID[S](in))
+	}
+	if in.Err() != nil {
+		return nil
+	}
+	return ids
+}
+
+func readUint32(in *bin.Reader) uint32 {
+	v := in.Uvarint()
+	if v > 1<<32-1 {
+		in.Fail(fmt.Errorf("%w: %d in 32 bits", bin.ErrRange, v))
+		return 0
+	}
+	return uint32(v)
+}

@@ -1,0 +1,56 @@
+package state
+
+import "fmt"
+
+// Kind is a command's number in the raft log: never renumbered or used again.
+type Kind uint64
+
+// The kinds of commands. The zero Kind is none.
+const (
+	kindNone Kind = 0
+
+	// Of conversations.
+	kindCreateConversation  Kind = 1
+	kindUpdateConversation  Kind = 2
+	kindDestroyConversation Kind = 3
+	kindAddMembers          Kind = 4
+	kindRemoveMembers       Kind = 5
+	kindSetRole             Kind = 6
+	kindMute                Kind = 7
+	kindSendMessage         Kind = 8
+	kindEditMessage         Kind = 9
+	kindRecallMessage       Kind = 10
+	kindTrim                Kind = 11
+	kindScrub               Kind = 12
+
+	// Of users and of what passes between slots.
+	kindMoveCursors       Kind = 32
+	kindBlockConversation Kind = 33
+	kindLogin             Kind = 34
+	kindLogout            Kind = 35
+	kindSetWill           Kind = 36
+	kindEnterRoom         Kind = 37
+	kindLeaveRoom         Kind = 38
+	kindSessionsLost      Kind = 39
+	kindKick              Kind = 40
+	kindPutUserSettings   Kind = 41
+	kindResolveUnique     Kind = 48
+	kindOfferUnique       Kind = 49
+	kindDeliverOutbox     Kind = 50
+	kindAckOutbox         Kind = 51
+	kindSweep             Kind = 52
+	kindTrimUser          Kind = 53
+)
+
+func (k Kind) String() string { return fmt.Sprintf("command kind %d", uint64(k)) }
+
+// newCommand returns an empty command to decode into, or nil for a kind that
+// is not known. It is the one registration of kinds.
+func newCommand(k Kind) Command {
+	switch k {
+	case kindScrub:
+		return new(Scrub)
+	default:
+		return newUserCommand(k)
+	}
+}

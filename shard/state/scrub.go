@@ -1,0 +1,95 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// Scrub is the command that compares replicas' rows of a slot: each replica
+// hashes the slot as it is right after the command. It changes nothing.
+type Scrub struct {
+	Slot wire.Slot
+	ID   uint64 // names the scrub in what replicas report
+
+	Index uint64 // of the entry; set when the scrub is handed to Options.ScrubAt
+	it    *pebble.Iterator
+}
+
+func (c *Scrub) kind() Kind { return kindScrub }
+
+func (c *Scrub) subject() Subject { return Subject{Slot: c.Slot} }
+
+func (c *Scrub) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(c.Slot))
+	return bin.AppendUvarint(b, c.ID)
+}
+
+func (c *Scrub) decode(in *bin.Reader) {
+	c.Slot, c.ID = wire.Slot(in.Uint16()), in.Uvarint()
+}
+
+func (c *Scrub) apply(t *txn, _ *Header) Result {
+	c.Index = t.index
+	return Result{}
+}
+
+// startScrub opens the iterator over the slot's rows as they are now, right
+// after the entry's commit.
+func (s *State) startScrub(c *Scrub) error {
+	if s.opts.ScrubAt == nil {
+		return nil
+	}
+	start, end := Bounds(wire.SlotRange{First: c.Slot, Last: c.Slot})
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return fmt.Errorf("open an iterator of slot %d: %w", c.Slot, err)
+	}
+	c.it = it
+	s.opts.ScrubAt(c)
+	return nil
+}
+
+// Hash returns a hash over all rows of the slot but the shard's record. It calls
+// pace after each row with its size, so that the caller can slow it down; false
+// stops it with ok false. It is called once, from any goroutine.
+func (c *Scrub) Hash(pace func(bytes int) bool) (hash uint64, ok bool, err error) {
+	var d xxhash.Digest
+	d.Reset()
+	for valid := c.it.First(); valid; valid = c.it.Next() {
+		key := c.it.Key()
+		if keyTable(key) == tableRecord {
+			continue
+		}
+		value, err := c.it.ValueAndErr()
+		if err != nil {
+			return 0, false, fmt.Errorf("scrub slot %d: %w", c.Slot, err)
+		}
+		var lengths [8]byte
+		binary.BigEndian.PutUint32(lengths[:4], uint32(len(key)))
+		binary.BigEndian.PutUint32(lengths[4:], uint32(len(value)))
+		_, _ = d.Write(lengths[:])
+		_, _ = d.Write(key)
+		_, _ = d.Write(value)
+		if !pace(len(key) + len(value)) {
+			return 0, false, nil
+		}
+	}
+	if err := c.it.Error(); err != nil {
+		return 0, false, fmt.Errorf("scrub slot %d: %w", c.Slot, err)
+	}
+	return d.Sum64(), true, nil
+}
+
+// Close lets go of the rows. It must be called once for each Scrub handed out.
+func (c *Scrub) Close() error {
+	if err := c.it.Close(); err != nil {
+		return fmt.Errorf("end the scrub of slot %d: %w", c.Slot, err)
+	}
+	return nil
+}

@@ -1,0 +1,229 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// tokenMillis is how long a random token is remembered, and the ring of a client
+// instance after its last command: 24 h of the entries' time.
+const tokenMillis = 24 * 60 * 60 * 1000
+
+// maxNativeAge is the age in milliseconds from which a retry of a native token
+// is refused if its answer is not remembered: its ring may have been removed. It
+// is less than tokenMillis by more than a command can wait on its way.
+const maxNativeAge = tokenMillis - 60*60*1000
+
+// tokenRing is what apply keeps in memory of one client instance's native
+// tokens: the highest n that has a row. A command with a higher one cannot be a
+// repetition, so its row need not be read.
+type tokenRing struct{ highest uint64 }
+
+// tokenMemory remembers what one command was answered, under its token.
+//
+// A native token's row is its place in a ring of 256; the 256th later command
+// overwrites it, and a sweep removes a ring that has not been used for 24 h. A
+// random token's row is removed by a sweep that names it, and is gone for apply
+// when it is past its time. Both are
+//
+//	| version, 1 | n, 0 if random | stamp | result |
+type tokenMemory struct {
+	t              *txn
+	h              *Header
+	scope          scope
+	native, random byte // tables
+	ring           *tokenRing
+}
+
+const tokenRowVersion = 1
+
+// recall returns the answer to a command that must not be done: the
+// remembered one, or a refusal of a retry that is too old to be known.
+func (m *tokenMemory) recall() (Result, bool) {
+	switch {
+	case m.h.Token.isNative():
+		return m.recallNative()
+	case m.h.Token.Random != "":
+		return m.recallRandom()
+	default:
+		return Result{}, false
+	}
+}
+
+func (m *tokenMemory) recallNative() (Result, bool) {
+	t, n := m.t, m.h.Token.N
+	m.ring = m.findRing()
+	if n > m.ring.highest {
+		return m.unknown()
+	}
+	t.keyBuf = m.nativeKey(t.keyBuf[:0])
+	v := t.get(t.keyBuf)
+	if v == nil {
+		return m.unknown()
+	}
+	row, err := decodeTokenRow(v)
+	switch {
+	case err != nil:
+		t.fail(err)
+		return Result{}, true
+	case row.n == n:
+		row.result.Again = true
+		return row.result, true
+	case row.n > n:
+		return refuse(TooOld, "later commands have taken the token's place"), true
+	default:
+		return m.unknown()
+	}
+}
+
+// unknown decides about a token that has no row. Within the window its command
+// was refused or has not come yet, and is done now; below it nobody knows.
+func (m *tokenMemory) unknown() (Result, bool) {
+	if m.h.Token.N+wire.TokenWindow <= m.ring.highest || m.h.Age >= maxNativeAge {
+		return refuse(TooOld, "the token is older than the window"), true
+	}
+	return Result{}, false
+}
+
+// findRing returns the instance's ring, read from its rows if need be.
+func (m *tokenMemory) findRing() *tokenRing {
+	t := m.t
+	t.keyBuf = m.ringKey(t.keyBuf[:0])
+	if ring := t.s.rings.get(t.keyBuf); ring != nil {
+		return ring
+	}
+	prefix := bytes.Clone(t.keyBuf)
+	ring := new(tokenRing)
+	t.scan(prefix, prefixEnd(prefix), func(_, v []byte) bool {
+		row, err := decodeTokenRow(v)
+		if err != nil {
+			t.fail(err)
+		}
+		ring.highest = max(ring.highest, row.n)
+		return true
+	})
+	t.s.rings.put(prefix, ring)
+	return ring
+}
+
+func (m *tokenMemory) recallRandom() (Result, bool) {
+	t := m.t
+	t.keyBuf = m.scope.name(t.keyBuf[:0], m.random, m.h.Token.Random)
+	v := t.get(t.keyBuf)
+	if v == nil {
+		return Result{}, false
+	}
+	row, err := decodeTokenRow(v)
+	if err != nil {
+		t.fail(err)
+		return Result{}, true
+	}
+	if row.stamp+tokenMillis <= t.stamp {
+		return Result{}, false
+	}
+	row.result.Again = true
+	return row.result, true
+}
+
+// remember keeps a success.
+func (m *tokenMemory) remember(r *Result) {
+	t := m.t
+	switch {
+	case m.h.Token.isNative():
+		t.keyBuf = m.nativeKey(t.keyBuf[:0])
+		t.valBuf = appendTokenRow(t.valBuf[:0], m.h.Token.N, t.stamp, r)
+		t.put(t.keyBuf, t.valBuf)
+		if m.ring.highest == 0 {
+			setTimer(t, t.stamp+tokenMillis, timerTokenRing, m.ringKey(nil))
+		}
+		m.ring.highest = max(m.ring.highest, m.h.Token.N)
+	case m.h.Token.Random != "":
+		key := m.scope.name(nil, m.random, m.h.Token.Random)
+		t.valBuf = appendTokenRow(t.valBuf[:0], 0, t.stamp, r)
+		t.put(key, t.valBuf)
+		setTimer(t, t.stamp+tokenMillis, timerToken, key)
+	}
+}
+
+func (m *tokenMemory) ringKey(b []byte) []byte {
+	return append(m.scope.key(b, m.native), m.h.Token.Instance[:]...)
+}
+
+func (m *tokenMemory) nativeKey(b []byte) []byte {
+	return append(m.ringKey(b), byte(m.h.Token.N%wire.TokenWindow))
+}
+
+// tokenRow is the decoded row of a token.
+type tokenRow struct {
+	n      uint64
+	stamp  int64
+	result Result
+}
+
+func appendTokenRow(b []byte, n uint64, stamp int64, r *Result) []byte {
+	b = append(b, tokenRowVersion)
+	b = bin.AppendUvarint(b, n)
+	b = bin.AppendUvarint(b, uint64(stamp))
+	return EncodeResult(b, *r)
+}
+
+func decodeTokenRow(b []byte) (tokenRow, error) {
+	in := bin.NewReader(b)
+	checkVersion(in, tokenRowVersion)
+	row := tokenRow{n: in.Uvarint(), stamp: int64(in.Uvarint()), result: readResult(in)}
+	if err := in.Close(); err != nil {
+		return tokenRow{}, fmt.Errorf("decode a token's row: %w", err)
+	}
+	return row, nil
+}
+
+// sweepToken removes a random token that is past its time; a timer named its
+// row. It tells whether it did.
+func sweepToken(t *txn, key []byte) bool {
+	v := t.get(key)
+	if v == nil {
+		return false
+	}
+	row, err := decodeTokenRow(v)
+	if err != nil {
+		t.fail(err)
+		return false
+	}
+	if row.stamp+tokenMillis > t.stamp {
+		return false // it was used again after its time, and that use set its own timer
+	}
+	t.delete(key)
+	return true
+}
+
+// sweepTokenRing removes a client instance's ring that has not been used for 24
+// h; a timer named it. If it has been used, it gets its next timer. It tells
+// whether the ring is gone.
+func sweepTokenRing(t *txn, ringKey []byte) bool {
+	var newest int64
+	var keys [][]byte
+	t.scan(ringKey, prefixEnd(ringKey), func(k, v []byte) bool {
+		row, err := decodeTokenRow(v)
+		if err != nil {
+			t.fail(err)
+		}
+		newest = max(newest, row.stamp)
+		keys = append(keys, bytes.Clone(k))
+		return true
+	})
+	if len(keys) == 0 {
+		return false
+	}
+	if newest+tokenMillis > t.stamp {
+		setTimer(t, newest+tokenMillis, timerTokenRing, ringKey)
+		return false
+	}
+	for _, k := range keys {
+		t.delete(k)
+	}
+	t.s.rings.drop(ringKey)
+	return true
+}

@@ -1,0 +1,121 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// reader is what rows are read through: a [view] in queries, the [txn] in
+// apply. Its error is remembered and reported once at the end, so that a reader
+// of rows does not branch after each one; after an error everything is absent.
+type reader interface {
+	// get returns the row's value, or nil when there is none. The value may be
+	// kept, and must not be changed.
+	get(key []byte) []byte
+	// scan calls f with the rows in [lo, hi) in order, until it returns false.
+	// Key and value are valid only during the call.
+	scan(lo, hi []byte, f func(key, value []byte) bool)
+	// scanBack is scan from the other end.
+	scanBack(lo, hi []byte, f func(key, value []byte) bool)
+	// fail remembers the first error.
+	fail(err error)
+	// failed returns the error.
+	failed() error
+	// now is the time that decides what is past its time.
+	now() int64
+}
+
+// view reads the rows as they were when it was made. It is one Pebble iterator,
+// not a Pebble snapshot: an iterator keeps the files it began with, while an
+// excise empties open snapshots.
+type view struct {
+	it    *pebble.Iterator
+	stamp int64
+	err   error
+}
+
+// view opens a view of the whole shard. It reads the record through the same
+// iterator, so that time and rows belong together.
+func (s *State) view() (*view, Record, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
+	if err != nil {
+		return nil, Record{}, fmt.Errorf("open an iterator of the state: %w", err)
+	}
+	v := &view{it: it}
+	var record Record
+	if b := v.get(s.recordKey); b != nil {
+		if record, err = DecodeRecord(b); err != nil {
+			v.fail(err)
+		}
+	}
+	if v.err != nil {
+		return nil, Record{}, errors.Join(v.err, it.Close())
+	}
+	v.stamp = record.Stamp
+	return v, record, nil
+}
+
+// close returns the first error of all that was read.
+func (v *view) close() error {
+	if err := v.it.Close(); err != nil {
+		v.fail(fmt.Errorf("close an iterator of the state: %w", err))
+	}
+	return v.err
+}
+
+func (v *view) fail(err error) {
+	if v.err == nil {
+		v.err = err
+	}
+}
+
+func (v *view) failed() error { return v.err }
+
+func (v *view) now() int64 { return v.stamp }
+
+func (v *view) get(key []byte) []byte {
+	if v.err != nil || !v.it.SeekGE(key) || !bytes.Equal(v.it.Key(), key) {
+		v.check()
+		return nil
+	}
+	return bytes.Clone(v.value())
+}
+
+func (v *view) scan(lo, hi []byte, f func(key, value []byte) bool) {
+	if v.err != nil {
+		return
+	}
+	v.it.SetBounds(lo, hi)
+	for ok := v.it.First(); ok && f(v.it.Key(), v.value()) && v.err == nil; ok = v.it.Next() {
+	}
+	v.check()
+	v.it.SetBounds(nil, nil)
+}
+
+func (v *view) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
+	if v.err != nil {
+		return
+	}
+	v.it.SetBounds(lo, hi)
+	for ok := v.it.Last(); ok && f(v.it.Key(), v.value()) && v.err == nil; ok = v.it.Prev() {
+	}
+	v.check()
+	v.it.SetBounds(nil, nil)
+}
+
+func (v *view) value() []byte {
+	b, err := v.it.ValueAndErr()
+	if err != nil {
+		v.fail(fmt.Errorf("read a row: %w", err))
+	}
+	return b
+}
+
+func (v *view) check() {
+	if err := v.it.Error(); err != nil {
+		v.fail(fmt.Errorf("read rows: %w", err))
+	}
+}
