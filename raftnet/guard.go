@@ -24,8 +24,8 @@ func cutCommit(m *raft.AppendEntriesRequest) {
 // append, the leader walks back to a snapshot older than our state, and
 // installing that would make the state go back.
 func skipApplied(m *raft.AppendEntriesRequest, applied uint64) bool {
-	if m.PrevLogEntry >= applied || m.PrevLogEntry == 0 && len(m.Entries) == 0 {
-		return false // raft compares, as long as it can
+	if m.PrevLogEntry > applied || m.PrevLogEntry == 0 && (applied == 0 || len(m.Entries) == 0) {
+		return false
 	}
 	known := min(applied-m.PrevLogEntry, uint64(len(m.Entries)))
 	m.PrevLogEntry, m.PrevLogTerm = 0, 0
