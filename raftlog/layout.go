@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -56,10 +57,10 @@ func entryKey(shard uint32, index uint64) []byte {
 	return key
 }
 
-// entryBounds are the bounds of a shard's entries.
+// entryBounds are the bounds of a shard's entries. No entry has the highest
+// index there is.
 func entryBounds(shard uint32) (lower, upper []byte) {
-	upper = binary.BigEndian.AppendUint64([]byte{entryTag}, uint64(shard)+1)
-	return entryKey(shard, 0)[:5], append(upper[:1], upper[4:]...)
+	return entryKey(shard, 0), entryKey(shard, math.MaxUint64)
 }
 
 func stableKey(shard uint32, name []byte) []byte {

@@ -87,9 +87,8 @@ func (s *side) init(name string, stores *Stores) {
 
 func (s *Stores) open(dir string) (err error) {
 	logDir, stateDir := s.fs.PathJoin(dir, "log"), s.fs.PathJoin(dir, "state")
-	if err := s.clearStage(); err != nil {
-		return err
-	}
+	// Pebble makes dir, and syncs the directories above what it makes, so it
+	// must come before anything of ours.
 	s.log, err = pebble.Open(logDir, s.logOptions(s.fs))
 	if err != nil {
 		return fmt.Errorf("open log store: %w", err)
@@ -101,6 +100,9 @@ func (s *Stores) open(dir string) (err error) {
 	s.state, err = pebble.Open(stateDir, s.stateOpts)
 	if err != nil {
 		return errors.Join(fmt.Errorf("open state store: %w", err), s.log.Close())
+	}
+	if err := s.clearStage(); err != nil {
+		return errors.Join(err, s.state.Close(), s.log.Close())
 	}
 	return nil
 }
