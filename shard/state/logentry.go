@@ -173,6 +173,14 @@ type Applied struct {
 	Cursors  []CursorMoved
 	Outbox   bool // rows were added to the outbox
 	Timers   bool // timers were set
+
+	Transients []Transient // to be pushed and forgotten
+}
+
+// Transient is a message that is told to who is there and never stored: a will.
+type Transient struct {
+	Log     LogKey
+	Message *Message
 }
 
 // Appended is one entry that was added to a log.

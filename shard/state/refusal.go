@@ -23,12 +23,13 @@ const (
 	Moved              // the slot is not this shard's
 	Blocked            // the user does not want to be added
 	Backlogged         // too much waits to be told to another slot: ask again later
+	SignedOut          // the session token was issued before the user was signed out everywhere
 	refusalEnd
 )
 
 var refusalNames = [refusalEnd]string{
 	"done", "not found", "not a member", "forbidden", "exists", "gone", "limit", "too old", "conflict", "muted",
-	"invalid", "start over", "moved", "blocked", "backlogged",
+	"invalid", "start over", "moved", "blocked", "backlogged", "signed out",
 }
 
 func (r Refusal) String() string {

@@ -24,6 +24,8 @@ type Result struct {
 	Login        uint64 // number of the login that took the tag
 	Count        uint64 // how many rows the command dealt with
 	More         bool   // a sweep or a trim has more to do
+
+	Conversations []wire.ConversationID // of a unique conversation: the candidates, oldest first
 }
 
 // UserResult is what a command about several users came to for one of them.
@@ -49,6 +51,7 @@ const (
 	resultLogin
 	resultCount
 	resultMore
+	resultConversations
 	resultEnd
 )
 
@@ -88,6 +91,9 @@ func EncodeResult(b []byte, r Result) []byte {
 			b = append(bin.AppendString(b, u.User), byte(u.Refusal))
 		}
 	}
+	if bits&resultConversations != 0 {
+		b = appendIDs(b, r.Conversations)
+	}
 	return b
 }
 
@@ -110,6 +116,7 @@ func (r *Result) bits() uint64 {
 		{resultLogin, r.Login != 0},
 		{resultCount, r.Count != 0},
 		{resultMore, r.More},
+		{resultConversations, len(r.Conversations) > 0},
 	} {
 		if f.set {
 			bits |= f.bit
@@ -161,6 +168,9 @@ func readResult(in *bin.Reader) Result {
 	r.Count = number(resultCount)
 	if has(resultUsers) {
 		r.Users = readUserResults(in)
+	}
+	if has(resultConversations) {
+		r.Conversations = readIDs[wire.ConversationID](in, maxCandidates)
 	}
 	return r
 }

@@ -51,4 +51,3 @@ func readMany[T any](in *bin.Reader, one func(*bin.Reader) T) []T {
 	}
 	return rows
 }
-

@@ -1,0 +1,109 @@
+package state
+
+import (
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// userVersion is the first byte of every value of the user's tables.
+const userVersion = 1
+
+// openRow checks the version byte of a value and returns a reader of the rest.
+func openRow(b []byte, version byte) *bin.Reader {
+	r := bin.NewReader(b)
+	checkVersion(r, version)
+	return r
+}
+
+// A userHead is what is kept once for a user.
+//
+//	| version 1 | last | floor | valid after | logins | wills | blocks |
+type userHead struct {
+	Last       wire.Offset // of the user log
+	Floor      wire.Offset // entries up to here are not kept any more
+	ValidAfter int64       // milliseconds: session tokens issued before it open nothing
+	Logins     uint64      // login numbers given out
+	Wills      uint64      // wills fired; the version of the last one's outbox row
+	Blocks     uint64      // conversations blocked now
+}
+
+func (h userHead) encode(dst []byte) []byte {
+	dst = append(dst, userVersion)
+	dst = bin.AppendUvarint(dst, uint64(h.Last))
+	dst = bin.AppendUvarint(dst, uint64(h.Floor))
+	dst = bin.AppendVarint(dst, h.ValidAfter)
+	dst = bin.AppendUvarint(dst, h.Logins)
+	dst = bin.AppendUvarint(dst, h.Wills)
+	return bin.AppendUvarint(dst, h.Blocks)
+}
+
+func decodeUserHead(b []byte) (userHead, error) {
+	r := openRow(b, userVersion)
+	h := userHead{
+		Last:       wire.Offset(r.Uvarint()),
+		Floor:      wire.Offset(r.Uvarint()),
+		ValidAfter: r.Varint(),
+		Logins:     r.Uvarint(),
+		Wills:      r.Uvarint(),
+		Blocks:     r.Uvarint(),
+	}
+	return h, r.Close()
+}
+
+// A membershipRow is what a user's shard knows of one of his conversations. It
+// is derived: the conversation's own member row decides who may see. A row
+// with Present unset is a tombstone, kept for its version.
+//
+//	| version 1 | membership version | present | joined offset | joined at | by | entry |
+type membershipRow struct {
+	Version  uint64      // the conversation offset of the change it tells
+	Present  bool        // a member now
+	Joined   wire.Offset // conversation offset of the join
+	JoinedAt int64       // milliseconds
+	By       wire.UserID // who added him; empty: the app
+	Entry    wire.Offset // user log offset that told the join; the row's place in the list of memberships
+}
+
+func (m membershipRow) encode(dst []byte) []byte {
+	dst = append(dst, userVersion)
+	dst = bin.AppendUvarint(dst, m.Version)
+	dst = bin.AppendBool(dst, m.Present)
+	dst = bin.AppendUvarint(dst, uint64(m.Joined))
+	dst = bin.AppendVarint(dst, m.JoinedAt)
+	dst = bin.AppendString(dst, m.By)
+	return bin.AppendUvarint(dst, uint64(m.Entry))
+}
+
+func decodeMembershipRow(b []byte) (membershipRow, error) {
+	r := openRow(b, userVersion)
+	m := membershipRow{
+		Version:  r.Uvarint(),
+		Present:  r.Bool(),
+		Joined:   wire.Offset(r.Uvarint()),
+		JoinedAt: r.Varint(),
+		By:       readID[wire.UserID](r),
+		Entry:    wire.Offset(r.Uvarint()),
+	}
+	return m, r.Close()
+}
+
+// A blockRow says whether a user blocks a conversation. The user's shard and the
+// conversation's each have one; the conversation's is derived.
+//
+//	| version 1 | block version | blocked |
+type blockRow struct {
+	Version uint64 // the user log offset of the change
+	Blocked bool
+}
+
+func (k blockRow) encode(dst []byte) []byte {
+	dst = append(dst, userVersion)
+	dst = bin.AppendUvarint(dst, k.Version)
+	return bin.AppendBool(dst, k.Blocked)
+}
+
+func decodeBlockRow(b []byte) (blockRow, error) {
+	r := openRow(b, userVersion)
+	k := blockRow{Version: r.Uvarint(), Blocked: r.Bool()}
+	return k, r.Close()
+}
