@@ -36,6 +36,7 @@ type departure struct {
 		taken   uint64    // the next that raft there will take; 0 before the announcement was accepted
 		arrived uint64    // the next that is missing there
 		heard   time.Time // the last sign of life
+		moved   time.Time // the last time that either grew
 	}
 
 	sent  uint64              // chunks sent at least once
@@ -59,6 +60,7 @@ func (t *Transport) InstallSnapshot(_ raft.ServerID, target raft.ServerAddress, 
 		moved:    make(chan struct{}, 1),
 	}
 	d.progress.heard = time.Now()
+	d.progress.moved = d.progress.heard
 	id, ok := t.pending.add(&request{
 		to: d.to, answer: kindInstallAnswer, taken: d.note,
 		decode: func(body []byte) (err error) {
@@ -88,9 +90,12 @@ var errAnswered = errors.New("raftnet: answered")
 
 func (d *departure) note(taken, arrived uint64) {
 	d.progress.Lock()
+	d.progress.heard = time.Now()
+	if taken > d.progress.taken || arrived > d.progress.arrived {
+		d.progress.moved = d.progress.heard
+	}
 	d.progress.taken = max(d.progress.taken, taken)
 	d.progress.arrived = max(d.progress.arrived, arrived)
-	d.progress.heard = time.Now()
 	d.progress.Unlock()
 	select {
 	case d.moved <- struct{}{}:
@@ -98,17 +103,18 @@ func (d *departure) note(taken, arrived uint64) {
 	}
 }
 
-func (d *departure) state() (taken, arrived uint64, silent time.Duration) {
+// taken returns the next chunk that raft there will take.
+func (d *departure) taken() uint64 {
 	d.progress.Lock()
 	defer d.progress.Unlock()
-	return d.progress.taken, d.progress.arrived, time.Since(d.progress.heard)
+	return d.progress.taken
 }
 
 // run sends until the answer has come or there is no hope of one.
 func (d *departure) run() error {
 	d.announce()
-	timer := time.NewTimer(d.t.opts.Round / 3)
-	defer timer.Stop()
+	tick := time.NewTicker(d.t.opts.Round / 9)
+	defer tick.Stop()
 	for {
 		if err := d.advance(); err != nil {
 			return err
@@ -118,17 +124,10 @@ func (d *departure) run() error {
 			d.answered <- err
 			return errAnswered
 		case <-d.moved:
-			continue
-		case <-timer.C:
-		}
-		timer.Reset(d.t.opts.Round / 3)
-		switch _, _, silent := d.state(); {
-		case silent >= d.t.opts.InstallIdle:
-			return fmt.Errorf("%w for %v", ErrNoAnswer, silent)
-		case d.t.term.Load() > d.args.Term:
-			return ErrStale
-		case silent >= d.t.opts.Round/6:
-			d.repeat()
+		case now := <-tick.C:
+			if err := d.repeat(now); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -139,7 +138,7 @@ func (d *departure) announce() {
 
 // advance sends new chunks as far as the window reaches.
 func (d *departure) advance() error {
-	taken, _, _ := d.state()
+	taken := d.taken()
 	for taken > 0 && !d.ended && d.sent+1 < taken+window {
 		d.sent++
 		k := &d.kept[d.sent%window]
@@ -159,22 +158,32 @@ func (d *departure) advance() error {
 	return nil
 }
 
-// repeat sends again what has not arrived; if all has, the last chunk, to hear
-// that the other side lives.
-func (d *departure) repeat() {
-	taken, arrived, _ := d.state()
-	d.t.counters.repeated.Add(1)
-	if taken == 0 {
+// repeat sends again what seems to be lost; if nothing does, but the other side
+// is silent, a chunk that it has, to hear that it lives.
+func (d *departure) repeat(now time.Time) error {
+	d.progress.Lock()
+	taken, arrived := d.progress.taken, d.progress.arrived
+	silent, stuck := now.Sub(d.progress.heard), now.Sub(d.progress.moved)
+	d.progress.Unlock()
+	round := d.t.opts.Round
+	switch {
+	case silent >= d.t.opts.InstallIdle:
+		return fmt.Errorf("%w for %v", ErrNoAnswer, silent)
+	case d.t.term.Load() > d.args.Term:
+		return ErrStale
+	case taken > 0 && arrived <= d.sent && stuck >= round/9:
+		for n := arrived; n <= d.sent; n++ {
+			d.t.counters.repeated.Add(1)
+			k := d.kept[n%window]
+			d.send(chunk{number: n, state: k.state, data: k.data})
+		}
+	case taken > 0 && silent >= round/3 && arrived > 1:
+		d.send(chunk{number: arrived - 1})
+	case taken == 0 && silent >= round/3:
+		d.t.counters.repeated.Add(1)
 		d.announce()
-		return
 	}
-	if d.sent == 0 {
-		return
-	}
-	for n := min(arrived, d.sent); n <= d.sent; n++ {
-		k := d.kept[n%window]
-		d.send(chunk{number: n, state: k.state, data: k.data})
-	}
+	return nil
 }
 
 func (d *departure) send(c chunk) {
