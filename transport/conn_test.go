@@ -13,8 +13,10 @@ import (
 // pairs makes the two ends of each kind of connection; each test of Conn's
 // contract runs over all of them.
 var pairs = map[string]func(t testing.TB) (dialed, accepted Conn){
-	"pipe": func(testing.TB) (Conn, Conn) { return Pipe() },
-	"tls":  nodePair,
+	"pipe":      func(testing.TB) (Conn, Conn) { return Pipe() },
+	"tls":       nodePair,
+	"websocket": clientPair((*door).dialWS),
+	"quic":      clientPair((*door).dialQUIC),
 }
 
 func forEachPair(t *testing.T, test func(t *testing.T, a, b Conn)) {

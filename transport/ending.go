@@ -38,7 +38,7 @@ func (e *ending) read(p []byte, read func([]byte) (int, error)) (int, error) {
 		return 0, ErrClosed
 	}
 	n, err := read(p)
-	if err != nil && !errors.Is(err, errBoundary) {
+	if err != nil && !errors.Is(err, errBoundary) && !errors.Is(err, ErrMalformed) {
 		e.over.Store(true)
 	}
 	return n, err
