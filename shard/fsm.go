@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +26,7 @@ type Machine interface {
 // installer is found inside the reader that raft hands to Restore: a snapshot
 // that was received and can replace the shard's rows in one durable step.
 type installer interface {
-	Install(ctx context.Context) error
+	Install() error
 }
 
 // errStopped is what a state machine answers after it has failed.
@@ -39,7 +38,6 @@ type fsm struct {
 	machine  Machine
 	progress *progress
 	fatal    func(error)
-	flush    func() error // makes durable what is applied
 
 	entries []state.LogEntry // scratch
 	stopped bool             // set for good by a failure: nothing is applied after an entry that was not
@@ -114,12 +112,13 @@ func (f *fsm) fail(err error) error {
 func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
 // Snapshot implements raft.FSM. The state is on disk as it is, so a snapshot is
-// only a promise: what was applied by now is durable once Persist returns.
+// only a promise of the snapshot store: what was applied by now is durable when
+// the sink is closed, and raft cuts its log after that.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.stopped {
 		return nil, errStopped
 	}
-	return snapshot{f.flush}, nil
+	return snapshot{}, nil
 }
 
 // Restore implements raft.FSM: it replaces the state with a snapshot that was
@@ -132,11 +131,14 @@ func (f *fsm) Restore(source io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
-	if err := received.Install(context.Background()); err != nil {
-		return f.fail(fmt.Errorf("install a snapshot: %w", err))
-	}
+	// The stores see to it themselves if they fail. A snapshot that is refused,
+	// because the state is newer, has changed nothing.
+	installed := received.Install()
 	if err := f.machine.Reload(); err != nil {
 		return f.fail(fmt.Errorf("reload the state after an install: %w", err))
+	}
+	if installed != nil {
+		return fmt.Errorf("install a snapshot: %w", installed)
 	}
 	f.progress.installed(f.machine.Record().Applied)
 	return nil
@@ -156,11 +158,11 @@ func findInstaller(source io.ReadCloser) (installer, error) {
 	}
 }
 
-// snapshot implements raft.FSMSnapshot. raft cuts its log after Persist.
-type snapshot struct{ flush func() error }
+// snapshot implements raft.FSMSnapshot.
+type snapshot struct{}
 
 // Persist implements raft.FSMSnapshot. raft closes the sink itself.
-func (s snapshot) Persist(raft.SnapshotSink) error { return s.flush() }
+func (snapshot) Persist(raft.SnapshotSink) error { return nil }
 
 // Release implements raft.FSMSnapshot.
 func (snapshot) Release() {}

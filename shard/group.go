@@ -25,13 +25,14 @@ type Place struct {
 
 // Stores is where raft keeps what it must remember.
 type Stores struct {
-	Log       raft.LogStore
-	Stable    raft.StableStore
-	Snapshots raft.SnapshotStore
+	Log    raft.LogStore
+	Stable raft.StableStore
 
-	// Flush makes durable what the state machine has applied; raft cuts its log
-	// after that. Nil if the snapshot store's sinks do it when they are closed.
-	Flush func() error
+	// Snapshots holds no data: its snapshot is the state as it is. Closing a sink
+	// that nothing was written to makes durable what the state machine has
+	// applied; raft cuts its log after that. A snapshot that was received has a
+	// reader with a method Install() error.
+	Snapshots raft.SnapshotStore
 }
 
 // group is the raft instance of a replica, which can be replaced by a new one

@@ -220,7 +220,7 @@ type received struct {
 func (r *received) Read([]byte) (int, error) { return 0, io.EOF }
 func (r *received) Close() error             { return nil }
 
-func (r *received) Install(context.Context) error {
+func (r *received) Install() error {
 	r.store.mu.Lock()
 	r.store.installs++
 	r.store.mu.Unlock()

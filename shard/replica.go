@@ -46,10 +46,6 @@ type Replica struct {
 // readers that wait for heartbeats; while there are any, none is held.
 type hurrier interface{ Hurry(delta int) }
 
-// reconciler is a log that must hear what the state has applied: a crash between
-// an install and the log's reset leaves entries older than the state.
-type reconciler interface{ Reconcile(applied uint64) error }
-
 // backlogger is a log that slows down while apply lags too far behind.
 type backlogger interface{ SetBacklog(bytes func() int64) }
 
@@ -76,9 +72,6 @@ func newReplica(place Place, stores Stores, machine Machine, transport raft.Tran
 	if !ok {
 		return nil, errNoPreVote
 	}
-	if stores.Flush == nil {
-		stores.Flush = func() error { return nil }
-	}
 	r := &Replica{
 		place: place, opts: opts, machine: machine,
 		logger:   opts.Logger.With("shard", place.Shard),
@@ -90,7 +83,7 @@ func newReplica(place Place, stores Stores, machine Machine, transport raft.Tran
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.group = &group{
 		config: raftConfig(place.Node, opts), stores: stores, tap: newTap(transport, preVote),
-		fsm:     &fsm{machine: machine, progress: r.progress, fatal: r.fatal, flush: stores.Flush},
+		fsm:     &fsm{machine: machine, progress: r.progress, fatal: r.fatal},
 		changed: make(chan struct{}, 1),
 	}
 	r.proposer.init(opts)
@@ -104,12 +97,6 @@ func newReplica(place Place, stores Stores, machine Machine, transport raft.Tran
 
 func (r *Replica) start() error {
 	log := r.group.stores.Log
-	applied := r.machine.Record().Applied
-	if own, ok := log.(reconciler); ok {
-		if err := own.Reconcile(applied); err != nil {
-			return fmt.Errorf("reconcile the raft log with the state: %w", err)
-		}
-	}
 	if err := r.group.bootstrap(r.place.Voters); err != nil {
 		return err
 	}
@@ -117,7 +104,7 @@ func (r *Replica) start() error {
 	if err != nil {
 		return err
 	}
-	r.progress.begin(applied, mean, size)
+	r.progress.begin(r.machine.Record().Applied, mean, size)
 	if err := r.group.start(); err != nil {
 		return err
 	}

@@ -189,13 +189,15 @@ func TestStrongReadIsNeverStale(t *testing.T) {
 		old := g.leader()
 		g.propose(old, "a text")
 		late := make(chan struct{})
+		arrive := sync.OnceFunc(func() { close(late) })
+		defer arrive()
 		old.link.onAnswer(func(raft.ServerID, *raft.AppendEntriesRequest) { <-late })
-		time.Sleep(300 * time.Millisecond) // both followers have answered a heartbeat, and the answers travel
+		time.Sleep(250 * time.Millisecond) // both followers have answered a heartbeat, and the answers travel
 		g.cut(old)
 		next := g.nodes[(slices.Index(g.nodes, old)+1)%3]
 		third := g.nodes[(slices.Index(g.nodes, old)+2)%3]
 		// A transfer's message that was long on its way: no election timeout passes.
-		if err := third.link.TimeoutNow(raft.ServerID(next.id), raft.ServerAddress(next.id), &raft.TimeoutNowRequest{}, &raft.TimeoutNowResponse{}); err != nil {
+		if err := third.link.TimeoutNow(raft.ServerID(next.id), raft.ServerAddress(next.id), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}}, &raft.TimeoutNowResponse{}); err != nil {
 			t.Fatal(err)
 		}
 		for !next.replica.IsLeader() {
@@ -211,7 +213,7 @@ func TestStrongReadIsNeverStale(t *testing.T) {
 			read <- err
 		}()
 		time.Sleep(time.Millisecond) // raft's verification is under way
-		close(late)
+		arrive()
 		if err := <-read; err == nil {
 			t.Errorf("the old leader answered a strong read without %q", "b text")
 		}
