@@ -179,6 +179,9 @@ func loadConversation(r reader, s scope) *conversation {
 // conversation returns a conversation to read and change; nil when there was
 // none. It may be gone: see live.
 func (t *txn) conversation(s scope) *conversation {
+	if s.root == "" {
+		return nil // its rows would lie in a slot that the command is not for
+	}
 	t.keyBuf = s.key(t.keyBuf[:0], tableHead)
 	if c := t.s.conversations.get(t.keyBuf); c != nil {
 		return c

@@ -1,8 +1,11 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -61,3 +64,6 @@ func readUint32(in *bin.Reader) uint32 {
 	}
 	return uint32(v)
 }
+
+// sortedKeys returns a map's keys in order: apply must not depend on a map's.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

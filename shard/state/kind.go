@@ -48,6 +48,28 @@ func (k Kind) String() string { return fmt.Sprintf("command kind %d", uint64(k))
 // is not known. It is the one registration of kinds.
 func newCommand(k Kind) Command {
 	switch k {
+	case kindCreateConversation:
+		return new(CreateConversation)
+	case kindUpdateConversation:
+		return new(UpdateConversation)
+	case kindDestroyConversation:
+		return new(DestroyConversation)
+	case kindAddMembers:
+		return new(AddMembers)
+	case kindRemoveMembers:
+		return new(RemoveMembers)
+	case kindSetRole:
+		return new(SetRole)
+	case kindMute:
+		return new(Mute)
+	case kindSendMessage:
+		return new(SendMessage)
+	case kindEditMessage:
+		return new(EditMessage)
+	case kindRecallMessage:
+		return new(RecallMessage)
+	case kindTrim:
+		return new(Trim)
 	case kindScrub:
 		return new(Scrub)
 	default:

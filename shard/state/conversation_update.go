@@ -1,0 +1,148 @@
+package state
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// Switch is a change of something that is on or off.
+type Switch uint8
+
+// The switches. The zero value leaves things as they are.
+const (
+	SwitchKeep Switch = 0
+	SwitchOn   Switch = 1
+	SwitchOff  Switch = 2
+)
+
+// UpdateConversation changes a conversation's name, properties or mute.
+type UpdateConversation struct {
+	ID      wire.ConversationID
+	SetName bool // Name is the new one
+	Name    string
+	Set     []Property
+	Unset   []string
+	Muted   Switch // on: nobody below a manager may speak
+}
+
+func (*UpdateConversation) kind() Kind { return kindUpdateConversation }
+
+func (c *UpdateConversation) subject() Subject { return Subject{Conversation: c.ID} }
+
+func (c *UpdateConversation) append(b []byte) []byte {
+	b = bin.AppendString(b, c.ID)
+	b = bin.AppendBool(b, c.SetName)
+	b = bin.AppendString(b, c.Name)
+	b = appendProperties(b, c.Set)
+	b = bin.AppendUvarint(b, uint64(len(c.Unset)))
+	for _, name := range c.Unset {
+		b = bin.AppendString(b, name)
+	}
+	return append(b, byte(c.Muted))
+}
+
+func (c *UpdateConversation) decode(in *bin.Reader) {
+	c.ID = readID[wire.ConversationID](in)
+	c.SetName = in.Bool()
+	c.Name = in.String()
+	c.Set = readProperties(in)
+	for range in.Count(maxProperties) {
+		c.Unset = append(c.Unset, in.String())
+	}
+	c.Muted = Switch(in.Byte())
+}
+
+func (c *UpdateConversation) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.ID))
+	if r := conv.live(t.stamp); r != None {
+		return refuse(r, "")
+	}
+	if c.Muted > SwitchOff {
+		return refuse(Invalid, "no such switch")
+	}
+	changes := c.SetName || len(c.Set)+len(c.Unset) > 0
+	if changes {
+		if r := conv.allow(t, h.Actor, conv.info.Policy.Change); r != None {
+			return refuse(r, "may not change the conversation")
+		}
+	}
+	if c.Muted != SwitchKeep {
+		if r := conv.allow(t, h.Actor, conv.info.Policy.Manage); r != None {
+			return refuse(r, "may not mute the conversation")
+		}
+	}
+	name, properties := conv.info.Name, changedProperties(conv.info.Properties, c.Set, c.Unset)
+	if c.SetName {
+		name = c.Name
+	}
+	if r := checkInfo(name, properties); r.Refusal != None {
+		return r
+	}
+	result := Result{Conversation: c.ID}
+	if changes {
+		conv.info.Name, conv.info.Properties = name, properties
+		conv.info.Updated = max(t.stamp, conv.info.Updated+1)
+		conv.writeInfo(t)
+		result.Offset = conv.append(t, &Entry{Kind: EntryUpdated})
+	}
+	if on := c.Muted == SwitchOn; c.Muted != SwitchKeep && on != (conv.head.flags&headMuted != 0) {
+		conv.head.flags ^= headMuted
+		kind := EntryUnmuted
+		if on {
+			kind = EntryMuted
+		}
+		result.Offset = conv.append(t, &Entry{Kind: kind})
+	}
+	result.Timestamp = conv.info.Updated
+	return result
+}
+
+// checkInfo refuses a name or properties beyond their limits.
+func checkInfo(name string, properties []Property) Result {
+	total := 0
+	for _, p := range properties {
+		total += len(p.Name) + len(p.Value)
+		if p.Name == "" || len(p.Name) > maxPropertyName {
+			return refuse(Invalid, "a property's name is empty or too long")
+		}
+	}
+	switch {
+	case len(name) > maxNameBytes:
+		return refuse(Limit, "the name is too long")
+	case len(properties) > maxProperties, total > maxPropertyBytes:
+		return refuse(Limit, "the properties are too many or too large")
+	default:
+		return Result{}
+	}
+}
+
+// sortedProperties sorts by name; of two with one name the last counts.
+func sortedProperties(ps []Property) []Property { return changedProperties(nil, ps, nil) }
+
+// changedProperties returns new properties: the old ones with some set and some
+// unset. It changes none of its arguments and keeps nothing of set.
+func changedProperties(old, set []Property, unset []string) []Property {
+	ps := slices.Clone(old)
+	for _, p := range set {
+		i, found := findProperty(ps, p.Name)
+		p.Value = slices.Clone(p.Value)
+		if found {
+			ps[i] = p
+		} else {
+			ps = slices.Insert(ps, i, p)
+		}
+	}
+	for _, name := range unset {
+		if i, found := findProperty(ps, name); found {
+			ps = slices.Delete(ps, i, i+1)
+		}
+	}
+	return ps
+}
+
+func findProperty(ps []Property, name string) (int, bool) {
+	return slices.BinarySearchFunc(ps, name, func(p Property, name string) int { return strings.Compare(p.Name, name) })
+}

@@ -1,0 +1,245 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// AddMembers adds users to a conversation; a user who adds only himself joins.
+// Users who are refused are listed in Result.Users; the others are added.
+type AddMembers struct {
+	Conversation wire.ConversationID
+	Users        []wire.UserID // at most 500
+}
+
+func (*AddMembers) kind() Kind { return kindAddMembers }
+
+func (c *AddMembers) subject() Subject { return Subject{Conversation: c.Conversation} }
+
+func (c *AddMembers) append(b []byte) []byte {
+	return appendIDs(bin.AppendString(b, c.Conversation), c.Users)
+}
+
+func (c *AddMembers) decode(in *bin.Reader) {
+	c.Conversation = readID[wire.ConversationID](in)
+	c.Users = readIDs[wire.UserID](in, maxListed)
+}
+
+func (c *AddMembers) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	users := distinct(c.Users)
+	if r := checkMembers(conv, t.stamp, users); r.Refusal != None {
+		return r
+	}
+	who := conv.info.Policy.Invite
+	if joins := len(users) == 1 && users[0] == h.Actor; joins {
+		who = conv.info.Policy.Join
+		if m := t.member(conv.scope, h.Actor); m.User != "" {
+			return Result{Conversation: c.Conversation, Existed: true, Offset: m.JoinedOffset, Timestamp: m.Joined}
+		}
+	}
+	if r := conv.allow(t, h.Actor, who); r != None {
+		return refuse(r, "may not add to the conversation")
+	}
+	if outboxFull(t, conv, users) {
+		return refuse(Backlogged, "too much waits to be told to the members")
+	}
+	result := Result{Conversation: c.Conversation, Timestamp: t.stamp}
+	added, skipped := conv.addable(t, users)
+	if len(users) == 1 && len(skipped) == 1 && skipped[0].Refusal != Exists {
+		return refuse(skipped[0].Refusal, "")
+	}
+	result.Users = skipped
+	if len(added) > 0 {
+		result.Offset = conv.add(t, added, func(wire.UserID) Role { return RoleMember })
+		offerMembers(t, conv)
+	}
+	return result
+}
+
+// checkMembers refuses a command about members that can never succeed.
+func checkMembers(c *conversation, now int64, users []wire.UserID) Result {
+	switch r := c.live(now); {
+	case r != None:
+		return refuse(r, "")
+	case !c.info.Policy.Members:
+		return refuse(Invalid, "this kind of conversation stores no members")
+	case len(users) == 0 || slices.Contains(users, ""):
+		return refuse(Invalid, "a user's id is empty")
+	case len(users) > wire.MaxMembersAdded:
+		return refuse(Limit, "too many users in one command")
+	default:
+		return Result{}
+	}
+}
+
+// addable divides users into those who can be added and those who cannot.
+func (c *conversation) addable(t *txn, users []wire.UserID) (added []wire.UserID, skipped []UserResult) {
+	for _, u := range users {
+		var r Refusal
+		switch {
+		case t.member(c.scope, u).User != "":
+			r = Exists
+		case u != t.header.Actor && blockedBy(t, c.scope, u):
+			r = Blocked
+		case int(c.head.members)+len(added) >= int(c.info.Policy.MemberLimit):
+			r = Limit
+		}
+		if r == None {
+			added = append(added, u)
+		} else {
+			skipped = append(skipped, UserResult{User: u, Refusal: r})
+		}
+	}
+	return added, skipped
+}
+
+// add makes users members, with one entry for all of them.
+func (c *conversation) add(t *txn, users []wire.UserID, role func(wire.UserID) Role) wire.Offset {
+	if len(users) == 0 {
+		return 0
+	}
+	offset := c.append(t, &Entry{Kind: EntryMembersAdded, Users: users})
+	c.head.members += uint32(len(users))
+	for _, u := range users {
+		m := t.member(c.scope, u)
+		m.Member = Member{User: u, Role: role(u), Joined: t.stamp, JoinedOffset: offset, JoinedSeq: c.head.seq}
+		t.writeMember(c.scope, m)
+		outboxMembership(t, c, membershipChange{user: u, member: true, offset: offset, stamp: t.stamp, by: t.header.Actor})
+	}
+	return offset
+}
+
+// RemoveMembers removes users from a conversation; a user who removes only
+// himself leaves. Users who are refused are listed in Result.Users.
+type RemoveMembers struct {
+	Conversation wire.ConversationID
+	Users        []wire.UserID // at most 500
+}
+
+func (*RemoveMembers) kind() Kind { return kindRemoveMembers }
+
+func (c *RemoveMembers) subject() Subject { return Subject{Conversation: c.Conversation} }
+
+func (c *RemoveMembers) append(b []byte) []byte {
+	return appendIDs(bin.AppendString(b, c.Conversation), c.Users)
+}
+
+func (c *RemoveMembers) decode(in *bin.Reader) {
+	c.Conversation = readID[wire.ConversationID](in)
+	c.Users = readIDs[wire.UserID](in, maxListed)
+}
+
+func (c *RemoveMembers) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	users := distinct(c.Users)
+	if r := checkMembers(conv, t.stamp, users); r.Refusal != None {
+		return r
+	}
+	leaves := len(users) == 1 && users[0] == h.Actor
+	if !leaves {
+		if r := conv.allow(t, h.Actor, conv.info.Policy.Remove); r != None {
+			return refuse(r, "may not remove from the conversation")
+		}
+	}
+	if outboxFull(t, conv, users) {
+		return refuse(Backlogged, "too much waits to be told to the members")
+	}
+	result := Result{Conversation: c.Conversation, Timestamp: t.stamp}
+	var removed []wire.UserID
+	for _, u := range users {
+		if r := conv.overrules(t, h.Actor, u); r != None && (!leaves || r == NotMember) {
+			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
+			continue
+		}
+		removed = append(removed, u)
+	}
+	if len(users) == 1 && len(removed) == 0 {
+		return refuse(result.Users[0].Refusal, "")
+	}
+	if len(removed) > 0 {
+		result.Offset = conv.removeMembers(t, removed)
+		offerMembers(t, conv)
+	}
+	return result
+}
+
+// removeMembers ends users' memberships, with one entry for all of them.
+func (c *conversation) removeMembers(t *txn, users []wire.UserID) wire.Offset {
+	offset := c.append(t, &Entry{Kind: EntryMembersRemoved, Users: users})
+	for _, u := range users {
+		c.forgetMember(t, u)
+		outboxMembership(t, c, membershipChange{user: u, offset: offset, stamp: t.stamp, by: t.header.Actor})
+	}
+	return offset
+}
+
+// forgetMember removes a member's rows. His unread exceptions stay: they are a
+// running sum that goes on if he comes back.
+func (c *conversation) forgetMember(t *txn, user wire.UserID) {
+	m := t.member(c.scope, user)
+	m.Member = Member{}
+	c.head.members--
+	t.delete(c.scope.name(nil, tableMember, string(user)))
+	if key := c.scope.name(nil, tableCursor, string(user)); t.get(key) != nil {
+		t.delete(key)
+	}
+}
+
+// allow refuses an actor who may not do what the policy leaves to some. The app
+// may do everything.
+func (c *conversation) allow(t *txn, actor wire.UserID, who Who) Refusal {
+	if actor == "" || who == WhoAnyone {
+		return None
+	}
+	role := c.role(t, actor)
+	if role == RoleNone {
+		return NotMember
+	}
+	if who == WhoApp || role < who.least() {
+		return Forbidden
+	}
+	return None
+}
+
+// least is the lowest role that may.
+func (w Who) least() Role {
+	switch w {
+	case WhoOwner:
+		return RoleOwner
+	case WhoManager:
+		return RoleManager
+	default:
+		return RoleMember
+	}
+}
+
+// role returns what the user is in the conversation. Where no members are
+// stored everybody is a member and the creator is the owner.
+func (c *conversation) role(t *txn, user wire.UserID) Role {
+	if c.info.Policy.Members {
+		return t.member(c.scope, user).Role
+	}
+	if user == c.info.Creator {
+		return RoleOwner
+	}
+	return RoleMember
+}
+
+// overrules refuses an actor whose role is not above that of a member he wants
+// to do something to. Owners overrule everybody, and so does the app.
+func (c *conversation) overrules(t *txn, actor, user wire.UserID) Refusal {
+	target := t.member(c.scope, user).Role
+	switch {
+	case target == RoleNone:
+		return NotMember
+	case actor == "":
+		return None
+	}
+	if role := c.role(t, actor); role <= target && role != RoleOwner {
+		return Forbidden
+	}
+	return None
+}

@@ -1,0 +1,210 @@
+package state
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// SendMessage appends a message to a conversation. It writes four keys: the
+// message, the conversation's head (once an entry), the sender's unread
+// exception where unread is counted, and the token.
+type SendMessage struct {
+	Conversation wire.ConversationID
+	From         wire.UserID // for the app: whom it speaks as; empty: itself. A user speaks as himself
+	Body         []byte
+	ContentType  string
+	Mentions     []wire.UserID // at most 100
+	MentionAll   bool
+	Targets      []wire.UserID // only for these members; at most 100
+}
+
+func (*SendMessage) kind() Kind { return kindSendMessage }
+
+func (c *SendMessage) subject() Subject { return Subject{Conversation: c.Conversation} }
+
+func (c *SendMessage) append(b []byte) []byte {
+	b = bin.AppendString(b, c.Conversation)
+	b = bin.AppendString(b, c.From)
+	b = bin.AppendString(b, c.Body)
+	b = bin.AppendString(b, c.ContentType)
+	b = appendIDs(b, c.Mentions)
+	b = bin.AppendBool(b, c.MentionAll)
+	return appendIDs(b, c.Targets)
+}
+
+func (c *SendMessage) decode(in *bin.Reader) {
+	c.Conversation = readID[wire.ConversationID](in)
+	c.From = readID[wire.UserID](in)
+	c.Body = in.Bytes()
+	c.ContentType = in.String()
+	c.Mentions = readIDs[wire.UserID](in, maxListed)
+	c.MentionAll = in.Bool()
+	c.Targets = readIDs[wire.UserID](in, maxListed)
+}
+
+func (c *SendMessage) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	if r := conv.live(t.stamp); r != None {
+		return refuse(r, "")
+	}
+	from := h.Actor
+	if from == "" {
+		from = c.From
+	}
+	if r := conv.maySpeak(t, h.Actor); r != None {
+		return refuse(r, "may not speak here")
+	}
+	if r := checkContent(c.Body, c.ContentType, c.Mentions); r.Refusal != None {
+		return r
+	}
+	targets, result := c.targets(t, conv)
+	if result.Refusal != None {
+		return result
+	}
+	m := conv.send(t, &Message{
+		From: from, Body: c.Body, ContentType: c.ContentType, Mentions: distinct(c.Mentions), MentionAll: c.MentionAll,
+		Targets: targets,
+	})
+	result.MessageID, result.Seq, result.Offset, result.Timestamp = m.ID, m.Seq, m.Offset, m.Timestamp
+	return result
+}
+
+// targets returns whom the message is for, and a result that lists those who
+// are not members.
+func (c *SendMessage) targets(t *txn, conv *conversation) ([]wire.UserID, Result) {
+	switch {
+	case len(c.Targets) == 0:
+		return nil, Result{}
+	case !conv.info.Policy.Members:
+		return nil, refuse(Invalid, "a message can be for some only where members are stored")
+	case len(c.Targets) > wire.MaxTargets:
+		return nil, refuse(Limit, "too many targets")
+	}
+	var result Result
+	var targets []wire.UserID
+	for _, u := range distinct(c.Targets) {
+		if t.member(conv.scope, u).User == "" {
+			result.Users = append(result.Users, UserResult{User: u, Refusal: NotMember})
+			continue
+		}
+		targets = append(targets, u)
+	}
+	if len(targets) == 0 {
+		return nil, refuse(NotMember, "no target is a member")
+	}
+	return targets, result
+}
+
+// maySpeak refuses an actor who may not send into the conversation now.
+func (c *conversation) maySpeak(t *txn, actor wire.UserID) Refusal {
+	if !c.info.Policy.Store {
+		return Invalid
+	}
+	if actor == "" {
+		return None
+	}
+	if r := c.allow(t, actor, c.info.Policy.Speak); r != None {
+		return r
+	}
+	if c.head.flags&headMuted != 0 && c.role(t, actor) < RoleManager {
+		return Muted
+	}
+	if c.info.Policy.Members && t.member(c.scope, actor).mutedAt(t.stamp) {
+		return Muted
+	}
+	return None
+}
+
+// checkContent refuses what is too large to be a message.
+func checkContent(body []byte, contentType string, mentions []wire.UserID) Result {
+	switch {
+	case len(body) > wire.MaxBodyBytes:
+		return refuse(Limit, "the body is too large")
+	case len(contentType) > maxContentType:
+		return refuse(Limit, "the content type is too long")
+	case len(mentions) > maxMentions:
+		return refuse(Limit, "too many mentions")
+	default:
+		return Result{}
+	}
+}
+
+// send gives the message its place and time, and writes it.
+func (c *conversation) send(t *txn, m *Message) *Message {
+	h, policy := &c.head, &c.info.Policy
+	before := h.timestamp
+	h.seq++
+	h.offset++
+	h.timestamp = max(t.stamp, h.timestamp)
+	m.Seq, m.Offset, m.Timestamp = h.seq, h.offset, h.timestamp
+	m.ID = wire.NewMessageID(c.id(), m.Timestamp, m.Seq)
+	if m.Counted = policy.Unread; m.Counted {
+		c.count(t, m)
+	}
+	m.Count = h.count
+	c.touch(t)
+	c.writeMessage(t, m)
+	if m.Counted {
+		mention(t, c.scope, m)
+	}
+	if m.Seq == 1 || before/dayMillis != m.Timestamp/dayMillis {
+		c.writeDay(t, m)
+	}
+	if policy.RetentionMillis > 0 && m.Seq == h.floorSeq+1 {
+		setTimer(t, m.Timestamp+policy.RetentionMillis, timerRetention, c.scope.key(nil, tableHead))
+	}
+	t.appendMessage(c, EntryMessage, m)
+	return m
+}
+
+// count counts a new message for unread. One for all raises C, and the sender
+// is excepted; one for some is an exception of each of them.
+func (c *conversation) count(t *txn, m *Message) {
+	if len(m.Targets) == 0 {
+		c.head.count++
+		if m.From != "" {
+			t.except(c.scope, m.From, m.Seq, -1)
+		}
+		return
+	}
+	for _, u := range m.Targets {
+		if u != m.From {
+			t.except(c.scope, u, m.Seq, 1)
+		}
+	}
+}
+
+func (c *conversation) writeMessage(t *txn, m *Message) {
+	t.keyBuf = c.scope.number(t.keyBuf[:0], tableMessage, uint64(m.Seq))
+	t.valBuf = appendMessage(t.valBuf[:0], m, c.id())
+	t.put(t.keyBuf, t.valBuf)
+}
+
+const dayVersion = 1
+
+// writeDay notes that the conversation has messages on this day, from this one.
+func (c *conversation) writeDay(t *txn, m *Message) {
+	t.put(c.dayKey(nil, m.Timestamp), bin.AppendUvarint([]byte{dayVersion}, uint64(m.Seq)))
+}
+
+func (c *conversation) dayKey(b []byte, timestamp int64) []byte {
+	b = appendShort(appendTable(b, c.scope.slot, tableDay), c.scope.app)
+	b = binary.BigEndian.AppendUint32(b, uint32(timestamp/dayMillis))
+	return append(b, c.scope.root...)
+}
+
+// appendMessage tells the hook of an entry that is about a message. The hook's
+// message must not change with a later edit: it gets its own.
+func (t *txn) appendMessage(c *conversation, kind EntryKind, m *Message) {
+	if t.told == nil {
+		return
+	}
+	told := *m
+	told.Body = slices.Clone(m.Body)
+	t.appendEntry(c.scope, c.log(), &Entry{
+		Offset: m.Offset, Seq: m.Seq, Kind: kind, Stamp: m.Timestamp, Actor: m.From, Message: &told,
+	})
+}
