@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/quorate/quorate/raftlog"
 )
 
 // Stores are where a Meta keeps its raft log, its votes and its snapshots.
@@ -92,7 +94,8 @@ func OpenBolt(dir string, opts BoltOptions) (*Bolt, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	b := &Bolt{store: store, snapshots: snaps, dog: &watchdog{limit: opts.HungAfter, fatal: opts.Fatal}}
-	b.stable = watchedStable{StableStore: store, dog: b.dog}
+	// Raft writes a vote as two values; the guard makes it one write.
+	b.stable = raftlog.GuardVotes(watchedStable{StableStore: store, dog: b.dog})
 	return b, nil
 }
 

@@ -54,7 +54,7 @@ func (m *Meta) Propose(ctx context.Context, c Command) (Result, error) {
 	}
 	res, err := m.atLeader(ctx,
 		func() (Result, error) { return m.proposeHere(ctx, data) },
-		append([]byte{forwardVersion, askPropose}, data...))
+		append([]byte{forwardVersion, askPropose}, data...), nothingDone)
 	if err != nil {
 		return Result{}, fmt.Errorf("propose %s to the meta group: %w", c.kind(), err)
 	}
@@ -62,11 +62,13 @@ func (m *Meta) Propose(ctx context.Context, c Command) (Result, error) {
 }
 
 // atLeader does something here, if this node leads, or asks the leader to. It
-// tries again as long as nothing was done because nobody leads.
-func (m *Meta) atLeader(ctx context.Context, here func() (Result, error), body []byte) (Result, error) {
+// tries again after the errors that again names, such as that nobody leads.
+func (m *Meta) atLeader(
+	ctx context.Context, here func() (Result, error), body []byte, again func(error) bool,
+) (Result, error) {
 	for {
 		res, err := m.tryLeader(ctx, here, body)
-		if err == nil || !nothingDone(err) {
+		if err == nil || !again(err) {
 			return res, err
 		}
 		select {

@@ -21,12 +21,16 @@ type refreshed struct {
 func (m *Meta) Refresh(ctx context.Context) error {
 	res, err := m.atLeader(ctx,
 		func() (Result, error) { return m.refreshHere(ctx) },
-		[]byte{forwardVersion, askRefresh})
+		[]byte{forwardVersion, askRefresh}, askAgain)
 	if err != nil {
 		return fmt.Errorf("ask the meta leader for its index: %w", err)
 	}
 	return m.Wait(ctx, res.Index)
 }
+
+// askAgain tells whether a question may be asked again: always, unless this
+// node is the reason. A question changes nothing, wherever it got lost.
+func askAgain(err error) bool { return !errors.Is(err, ErrClosed) && !errors.Is(err, ErrOverloaded) }
 
 // refreshHere asks this node's refresher, which leads, for its index.
 func (m *Meta) refreshHere(ctx context.Context) (Result, error) {
