@@ -44,18 +44,16 @@ const (
 	tableUserBlock       byte = 0x43 // | conversation |      the user blocks this conversation
 	tableUserToken       byte = 0x44 // | instance, 16 | n mod 256, 1 |
 	tableUserRandomToken byte = 0x45 // | token |
-	tableTag             byte = 0x46 // | tag |               who holds the tag
-	tableSession         byte = 0x47 // | session |           a session whose loss has consequences
-	tableWill            byte = 0x48 // | session |           what to send when it is lost
-	tableRoom            byte = 0x49 // | session |           the chat room it is in
-	tableMembershipOrder byte = 0x4a // | offset, 8 | conversation |  memberships by age, for paging newest first
+	tableTag             byte = 0x46 // | tag |               the session that holds the tag
+	tableWill            byte = 0x48 // -                     what to send when the user's last session is lost
+	tableRoom            byte = 0x49 // -                     the chat room he is in
+	tableMembershipOrder byte = 0x4a // | offset, 8 | conversation |  memberships by the entry that told them, for paging newest first
 
 	// Slots: rows between slots or without one subject.
-	tableUnique      byte = 0x60 // | n, 1 | app, n | kind, 1 | hash or members |  candidates of a unique conversation
-	tableTimer       byte = 0x70 // | due ms, 8 | kind, 1 | key of the row that is due, without its slot |
-	tableOutbox      byte = 0x71 // | target slot, 2 | n, 1 | app, n | kind, 1 | m, 1 | subject, m | object |
-	tableOutboxCount byte = 0x72 // | target slot, 2 |        rows waiting for that slot
-	tableInbox       byte = 0x73 // | n, 1 | app, n | kind, 1 | m, 1 | subject, m | object |  newest version taken, kept as tombstone
+	tableUnique byte = 0x60 // | n, 1 | app, n | 32, 1 | SHA-256 of the member set, 32 |  candidates of a unique conversation
+	tableTimer  byte = 0x70 // | due ms, 8 | kind, 1 | key of the row that is due, without its slot |
+	tableOutbox byte = 0x71 // | target slot, 2 | kind, 1 | n, 1 | app, n | m, 1 | conversation, m | user |
+	tableInbox  byte = 0x73 // | n, 1 | app, n | kind, 1 | m, 1 | conversation, m | user |  newest version taken, kept as tombstone
 )
 
 // scope is whose rows a key belongs to.
