@@ -205,7 +205,8 @@ func (p *plug) installNewer() error {
 		return err
 	}
 	if p.rng.IntN(2) == 0 { // or the plug is pulled before raft clears the log
-		if err := p.group.DeleteRange(p.first, p.last); err != nil {
+		first, _ := p.group.FirstIndex()
+		if err := p.group.DeleteRange(first, p.last); err != nil {
 			return err
 		}
 	}
