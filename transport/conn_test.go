@@ -22,10 +22,12 @@ var pairs = map[string]func(t testing.TB) (dialed, accepted Conn){
 func forEachPair(t *testing.T, test func(t *testing.T, a, b Conn)) {
 	for name, pair := range pairs {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, b := pair(t)
 			test(t, a, b)
 		})
 		t.Run(name+" other way", func(t *testing.T) {
+			t.Parallel()
 			a, b := pair(t)
 			test(t, b, a)
 		})

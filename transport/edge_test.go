@@ -16,12 +16,13 @@ import (
 
 // door is an edge on loopback with all that can lead to it.
 type door struct {
-	edge  *Edge
-	ca    *CA
-	node  *KeyPair
-	http  string // base URL
-	quic  string
-	conns chan ClientConn // served; serve returns when the test ends
+	edge    *Edge
+	ca      *CA
+	node    *KeyPair
+	http    string // base URL
+	quic    string
+	packets net.PacketConn  // of QUIC
+	conns   chan ClientConn // served; serve returns when the test ends
 }
 
 // openDoor opens an edge whose connections come out of conns and stay open
@@ -83,6 +84,7 @@ func (d *door) listenQUIC(t testing.TB, addr string) string {
 	if err := d.edge.ListenQUIC(packets, ServerTLS(func() *KeyPair { return cert }), d.node); err != nil {
 		t.Fatal(err)
 	}
+	d.packets = packets
 	return packets.LocalAddr().String()
 }
 
@@ -102,6 +104,7 @@ func (d *door) dialQUIC(t testing.TB) Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = conn.(*quicConn).raw.CloseWithError(0, "") })
 	return conn
 }
 
