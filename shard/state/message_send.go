@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/quorate/quorate/wire"
@@ -151,12 +150,12 @@ func (c *conversation) send(t *txn, m *Message) *Message {
 		mention(t, c.scope, m)
 	}
 	if m.Seq == 1 || before/dayMillis != m.Timestamp/dayMillis {
-		c.writeDay(t, m)
+		t.put(c.dayKey(nil, m.Timestamp), appendDay(nil, m.Seq))
 	}
 	if policy.RetentionMillis > 0 && m.Seq == h.floorSeq+1 {
 		setTimer(t, m.Timestamp+policy.RetentionMillis, timerRetention, c.scope.key(nil, tableHead))
 	}
-	t.appendMessage(c, EntryMessage, m)
+	t.appendMessage(c, m)
 	return m
 }
 
@@ -183,28 +182,13 @@ func (c *conversation) writeMessage(t *txn, m *Message) {
 	t.put(t.keyBuf, t.valBuf)
 }
 
-const dayVersion = 1
-
-// writeDay notes that the conversation has messages on this day, from this one.
-func (c *conversation) writeDay(t *txn, m *Message) {
-	t.put(c.dayKey(nil, m.Timestamp), bin.AppendUvarint([]byte{dayVersion}, uint64(m.Seq)))
-}
-
-func (c *conversation) dayKey(b []byte, timestamp int64) []byte {
-	b = appendShort(appendTable(b, c.scope.slot, tableDay), c.scope.app)
-	b = binary.BigEndian.AppendUint32(b, uint32(timestamp/dayMillis))
-	return append(b, c.scope.root...)
-}
-
-// appendMessage tells the hook of an entry that is about a message. The hook's
+// appendMessage tells the hook of a message. The hook's
 // message must not change with a later edit: it gets its own.
-func (t *txn) appendMessage(c *conversation, kind EntryKind, m *Message) {
+func (t *txn) appendMessage(c *conversation, m *Message) {
 	if t.told == nil {
 		return
 	}
 	told := *m
 	told.Body = slices.Clone(m.Body)
-	t.appendEntry(c.scope, c.log(), &Entry{
-		Offset: m.Offset, Seq: m.Seq, Kind: kind, Stamp: m.Timestamp, Actor: m.From, Message: &told,
-	})
+	t.appendEntry(c.scope, c.log(), messageEntry(&told))
 }

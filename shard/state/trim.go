@@ -143,7 +143,7 @@ func (c *conversation) trimDays(t *txn, days map[int64][]byte, upto wire.Seq) {
 			t.delete(days[day])
 			continue
 		}
-		t.put(days[day], bin.AppendUvarint([]byte{dayVersion}, uint64(next.Seq)))
+		t.put(days[day], appendDay(nil, next.Seq))
 	}
 }
 

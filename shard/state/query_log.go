@@ -1,0 +1,220 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/quorate/quorate/wire"
+)
+
+// LogPage says everything about (After, Upto] of a log that is for the reader:
+// what is absent in between is not for him.
+type LogPage struct {
+	After   wire.Offset
+	Upto    wire.Offset
+	Entries []*Entry
+	Position
+}
+
+// LogQuery asks for a part of a log.
+type LogQuery struct {
+	Log    LogKey
+	Reader wire.UserID // empty: the app, which sees everything
+	After  wire.Offset
+	Limit  int // entries looked at; 0: 100
+	Bytes  int // of bodies; it stops after the entry that exceeds them; 0: 1 MiB
+}
+
+// ReadLog reads a log's entries after an offset, in order. A reader who is at a
+// place that is not kept any more, or that never was, is refused with StartOver.
+func (s *State) ReadLog(q LogQuery) (LogPage, error) {
+	v, _, err := s.view()
+	if err != nil {
+		return LogPage{}, err
+	}
+	q.Limit = min(orDefault(q.Limit, 100), wire.MaxPageEntries)
+	q.Bytes = orDefault(q.Bytes, wire.MaxPageBytes)
+	var page LogPage
+	var refused *RefusedError
+	if q.Log.Conversation == "" {
+		page, refused = readUserLog(v, &q)
+	} else {
+		page, refused = readConversationLog(v, &q)
+	}
+	if refused != nil {
+		return LogPage{}, closeRefused(v, refused)
+	}
+	return page, v.close()
+}
+
+// startOver refuses a place outside of what is kept.
+func startOver(after wire.Offset, p Position) *RefusedError {
+	if after < p.Floor || after > p.Last {
+		return &RefusedError{Refusal: StartOver}
+	}
+	return nil
+}
+
+func readUserLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
+	if q.Reader != "" && q.Reader != q.Log.User {
+		return LogPage{}, &RefusedError{Refusal: Forbidden}
+	}
+	page := LogPage{After: q.After, Upto: q.After, Position: position(v, q.Log)}
+	if refused := startOver(q.After, page.Position); refused != nil {
+		return LogPage{}, refused
+	}
+	s := q.Log.scope()
+	last := min(page.Last, q.After+wire.Offset(q.Limit))
+	lo, hi := s.number(nil, tableUserEntry, uint64(q.After)+1), s.number(nil, tableUserEntry, uint64(last)+1)
+	v.scan(lo, hi, func(key, value []byte) bool {
+		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
+		if err != nil {
+			v.fail(err)
+			return false
+		}
+		page.Entries = append(page.Entries, e)
+		return true
+	})
+	page.Upto = last
+	return page, nil
+}
+
+func readConversationLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
+	c, a, refused := access(v, q.Log.scope(), q.Reader)
+	if refused != nil {
+		return LogPage{}, refused
+	}
+	page := LogPage{
+		After: q.After, Upto: q.After,
+		Position: Position{Last: a.Last, Floor: a.Floor, Seq: a.LastSeq},
+	}
+	if refused := startOver(q.After, page.Position); refused != nil {
+		return LogPage{}, refused
+	}
+	// What is before the reader's time is passed over.
+	after := max(q.After, a.First-1)
+	last := min(a.Last, after+wire.Offset(q.Limit))
+	left := q.Bytes
+	c.walk(v, after, last, func(e *Entry) bool {
+		page.Upto = e.Offset
+		if shown := e.For(q.Reader, &a.Policy); shown != nil {
+			page.Entries = append(page.Entries, shown)
+			left -= e.size()
+		}
+		return left > 0
+	})
+	if left > 0 {
+		page.Upto = max(last, page.Upto)
+	}
+	return page, nil
+}
+
+// size is about what an entry adds to a frame.
+func (e *Entry) size() int {
+	n := 64 + 24*len(e.Users)
+	if e.Message != nil {
+		n += 64 + len(e.Message.Body) + 24*(len(e.Message.Mentions)+len(e.Message.Targets))
+	}
+	return n
+}
+
+// walk calls f with the log's entries in (after, upto], messages in their
+// present form, until it returns false. Entries that are not messages have rows
+// by offset; between two of them offsets and sequences run in parallel.
+func (c *conversation) walk(v *view, after, upto wire.Offset, f func(*Entry) bool) {
+	seq := c.seqAt(v, after)
+	others := c.others(v, after, upto)
+	for after < upto && v.err == nil {
+		next := upto + 1
+		if len(others) > 0 {
+			next = others[0].Offset
+		}
+		if n := wire.Seq(next - after - 1); n > 0 {
+			if !c.walkMessages(v, seq+1, seq+n, f) {
+				return
+			}
+			seq += n
+		}
+		if len(others) > 0 {
+			e := others[0]
+			others = others[1:]
+			if e.Target != 0 {
+				e.Message = loadMessage(v, c.scope, e.Target)
+			}
+			if !f(e) {
+				return
+			}
+		}
+		after = next
+	}
+}
+
+// seqAt returns the sequence that the conversation had reached at an offset.
+func (c *conversation) seqAt(v *view, at wire.Offset) wire.Seq {
+	offset, seq := c.head.floorOffset, c.head.floorSeq
+	lo, hi := c.scope.number(nil, tableEntry, 0), c.scope.number(nil, tableEntry, uint64(at)+1)
+	v.scanBack(lo, hi, func(key, value []byte) bool {
+		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
+		if err != nil {
+			v.fail(err)
+			return false
+		}
+		offset, seq = e.Offset, e.Seq
+		return false
+	})
+	return seq + wire.Seq(at-offset)
+}
+
+// others returns the entries in (after, upto] that are not messages.
+func (c *conversation) others(v *view, after, upto wire.Offset) []*Entry {
+	var found []*Entry
+	lo, hi := c.scope.number(nil, tableEntry, uint64(after)+1), c.scope.number(nil, tableEntry, uint64(upto)+1)
+	v.scan(lo, hi, func(key, value []byte) bool {
+		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
+		if err != nil {
+			v.fail(err)
+			return false
+		}
+		found = append(found, e)
+		return true
+	})
+	return found
+}
+
+// walkMessages calls f with the entries of messages from one sequence to another.
+func (c *conversation) walkMessages(v *view, from, to wire.Seq, f func(*Entry) bool) bool {
+	more := true
+	lo, hi := c.scope.number(nil, tableMessage, uint64(from)), c.scope.number(nil, tableMessage, uint64(to)+1)
+	v.scan(lo, hi, func(key, value []byte) bool {
+		m, err := decodeMessage(c.id(), wire.Seq(lastNumber(key)), value)
+		if err != nil {
+			v.fail(err)
+			return false
+		}
+		more = f(messageEntry(m))
+		return more
+	})
+	return more
+}
+
+func messageEntry(m *Message) *Entry {
+	return &Entry{Offset: m.Offset, Seq: m.Seq, Kind: EntryMessage, Stamp: m.Timestamp, Actor: m.From, Message: m}
+}
+
+// For returns the entry as a member of a conversation with this policy sees it,
+// or nil when it is not for him. The empty user is the app and sees everything.
+// It is the one rule of who sees what in a log, for pages and for pushes.
+func (e *Entry) For(user wire.UserID, p *Policy) *Entry {
+	switch {
+	case user == "":
+		return e
+	case e.Message != nil && !e.Message.visibleTo(user):
+		return nil
+	case e.Kind != EntryMembersAdded && e.Kind != EntryMembersRemoved, p.Notices, user == e.Actor:
+		return e
+	case !slices.Contains(e.Users, user):
+		return nil
+	}
+	own := *e
+	own.Users = []wire.UserID{user}
+	return &own
+}
