@@ -67,10 +67,17 @@ func (p *proposer) init(o Options) {
 
 // submit queues a call, or says why not.
 func (p *proposer) submit(c call) error {
+	refusal := p.refuse()
 	p.mu.Lock()
-	if p.mu.closed {
+	switch {
+	case p.mu.closed:
+		refusal = ErrClosed
+	case refusal != nil && p.mu.held > 0:
+		refusal = nil // who leads is about to be known
+	}
+	if refusal != nil {
 		p.mu.Unlock()
-		return ErrClosed
+		return refusal
 	}
 	if err := p.mu.queue.push(c); err != nil {
 		p.mu.Unlock()
@@ -93,7 +100,8 @@ func (p *proposer) signal() {
 	}
 }
 
-// hold stops proposing until release: commands wait in the queue.
+// hold stops proposing until release: commands wait in the queue, to be
+// proposed or refused after that.
 func (p *proposer) hold() {
 	p.mu.Lock()
 	p.mu.held++
@@ -141,15 +149,16 @@ func (p *proposer) next() (*batch, bool) {
 	defer p.mu.Unlock()
 	q := p.mu.queue
 	if p.mu.closed {
-		if q.len() == 0 {
-			return nil, false
-		}
 		refusal = ErrClosed
 	}
 	switch {
+	case p.mu.closed && q.len() == 0:
+		return nil, false
 	case q.len() == 0, p.mu.inFlight >= maxInFlight:
 		return nil, true
-	case refusal == nil && (p.mu.held > 0 || p.mu.inFlight > 0 && !q.full()):
+	case p.mu.held > 0 && !p.mu.closed:
+		return nil, true
+	case p.mu.inFlight > 0 && !q.full() && refusal == nil:
 		return nil, true
 	}
 	b := p.batch()

@@ -213,14 +213,11 @@ func KeyOf(app wire.AppID, root string) uint64 {
 // is refused at once (not the leader, overloaded, storage full, closed),
 // otherwise later from a goroutine of the replica.
 func (r *Replica) Submit(key uint64, cmd []byte, done func(Outcome)) {
-	err := r.refuse()
-	if err == nil && r.opts.Full() {
-		err = ErrStorageFull
+	if r.IsLeader() && r.opts.Full() {
+		done(Outcome{Err: ErrStorageFull})
+		return
 	}
-	if err == nil {
-		err = r.proposer.submit(call{key: key, cmd: cmd, done: done})
-	}
-	if err != nil {
+	if err := r.proposer.submit(call{key: key, cmd: cmd, done: done}); err != nil {
 		done(Outcome{Err: err})
 	}
 }

@@ -547,3 +547,26 @@ func TestStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestRaftIsRestarted: the way out of a transfer that never ends costs an
+// election and no command that was answered.
+func TestRaftIsRestarted(t *testing.T) {
+	inBubble(t, shard.Options{}, func(t *testing.T, g *group) {
+		old := g.leader()
+		g.propose(old, "a text")
+		old.replica.RestartRaft()
+		time.Sleep(10 * time.Second)
+		leader := g.leader()
+		g.propose(leader, "b text")
+		if err := leader.replica.TransferLeadership(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		g.propose(g.leader(), "c text")
+		if items := g.settle(); len(items) != 3 {
+			t.Errorf("got %q", items)
+		}
+		if m := old.replica.Metrics(); m.Restarts != 1 {
+			t.Errorf("got %+v", m)
+		}
+	})
+}
