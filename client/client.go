@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,9 @@ type Client struct {
 	node    atomic.Value // wire.NodeID
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	network network // unless the options have a Dialer
+	closing sync.Once
+	closed  error // of the network
 }
 
 // Dial signs in at one of the servers. It tries them, round after round, until
@@ -47,12 +51,16 @@ func Dial(ctx context.Context, opts Options) (*Client, error) {
 		defer cancel()
 	}
 	l := newLink(opts)
-	conn := &connector{link: l, credentials: credentials{opts: opts}, directory: servers}
+	c := &Client{link: l, marks: newMarks(l)}
+	conn := &connector{link: l, credentials: credentials{opts: opts}, directory: servers, dial: opts.Dialer}
+	if conn.dial == nil {
+		conn.dial = c.network.dial
+	}
 	first, err := conn.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.network.close())
 	}
-	c := &Client{link: l, marks: newMarks(l), user: wire.UserID(first.welcome.GetUser())}
+	c.user = wire.UserID(first.welcome.GetUser())
 	c.node.Store(first.node())
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = stop
@@ -66,7 +74,8 @@ func Dial(ctx context.Context, opts Options) (*Client, error) {
 func (c *Client) Close() error {
 	c.stop()
 	c.running.Wait()
-	return nil
+	c.closing.Do(func() { c.closed = c.network.close() })
+	return c.closed
 }
 
 // Done is closed when the client has ended, by Close or because the cluster

@@ -20,6 +20,7 @@ type connector struct {
 	link        *link
 	credentials credentials
 	directory   *directory
+	dial        Dialer
 	again       bool // a session was open before
 	failed      int  // attempts since a session lasted, and sessions that did not
 }
@@ -118,7 +119,7 @@ func (c *connector) signIn(ctx context.Context, server Server) (*session, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.link.opts.AttemptTimeout)
 	defer cancel()
-	conn, err := c.link.opts.Dialer(ctx, server, c.link.opts.TLS)
+	conn, err := c.dial(ctx, server, c.link.opts.TLS)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", server, err)
 	}

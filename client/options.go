@@ -110,15 +110,13 @@ type Handlers struct {
 	Disconnected func(err error)
 }
 
-// Dialer opens a connection to a server.
+// Dialer opens a connection to a server. Its connections are closed before the
+// client's Close returns.
 type Dialer func(ctx context.Context, server Server, config *tls.Config) (transport.Conn, error)
 
 func (o Options) withDefaults() Options {
 	if o.Agent == "" {
 		o.Agent = "quorate-go"
-	}
-	if o.Dialer == nil {
-		o.Dialer = dialNetwork
 	}
 	if o.AttemptTimeout == 0 {
 		o.AttemptTimeout = 2 * time.Second
