@@ -23,9 +23,11 @@ var floors = map[string]int{
 	"raftnet": 2, "shard/state": 2, "transport": 2,
 	"shard": 3, "cluster": 3, "transport/mux": 3,
 	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4,
-	"node/session": 5,
-	"node":         6,
-	"bench":        7, "cmd/quorate": 8,
+	"node/native":  5,
+	"node/session": 6,
+	"node":         7,
+	"bench":        8,
+	"cmd/quorate":  9,
 }
 
 // landlords says which rooms may use a library that is not ours to shape. The

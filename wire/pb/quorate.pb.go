@@ -1776,7 +1776,7 @@ type CreateConversation struct {
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Members       []string               `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`                                                                                 // at most 500; the creator is added, except to system conversations
 	Unique        bool                   `protobuf:"varint,4,opt,name=unique,proto3" json:"unique,omitempty"`                                                                                  // find the conversation of exactly these members, or make it
-	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`                                                                                           // chosen by the app; empty: the cluster's
+	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`                                                                                           // chosen by who creates, for example 24 random hex digits, so that a retry makes no second one; with unique: empty
 	Properties    map[string][]byte      `protobuf:"bytes,6,rep,name=properties,proto3" json:"properties,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // each value is JSON
 	TtlSeconds    uint32                 `protobuf:"varint,7,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`                                                        // temporary: at most 30 days; 0: 1 day
 	unknownFields protoimpl.UnknownFields
@@ -3247,6 +3247,7 @@ type MessagePage struct {
 	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	LastSeq       uint64                 `protobuf:"varint,3,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`          // the conversation's
 	LastOffset    uint64                 `protobuf:"varint,4,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"` // what this page knows of the log
+	NextSeq       uint64                 `protobuf:"varint,5,opt,name=next_seq,json=nextSeq,proto3" json:"next_seq,omitempty"`          // with more: the from_seq of the next page
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3305,6 +3306,13 @@ func (x *MessagePage) GetLastSeq() uint64 {
 func (x *MessagePage) GetLastOffset() uint64 {
 	if x != nil {
 		return x.LastOffset
+	}
+	return 0
+}
+
+func (x *MessagePage) GetNextSeq() uint64 {
+	if x != nil {
+		return x.NextSeq
 	}
 	return 0
 }
@@ -5652,13 +5660,14 @@ const file_wire_quorate_proto_rawDesc = "" +
 	"\vfrom_millis\x18\a \x01(\x03R\n" +
 	"fromMillis\x12\x1f\n" +
 	"\vupto_millis\x18\b \x01(\x03R\n" +
-	"uptoMillis\"\x8e\x01\n" +
+	"uptoMillis\"\xa9\x01\n" +
 	"\vMessagePage\x12/\n" +
 	"\bmessages\x18\x01 \x03(\v2\x13.quorate.v1.MessageR\bmessages\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12\x19\n" +
 	"\blast_seq\x18\x03 \x01(\x04R\alastSeq\x12\x1f\n" +
 	"\vlast_offset\x18\x04 \x01(\x04R\n" +
-	"lastOffset\"\x93\x03\n" +
+	"lastOffset\x12\x19\n" +
+	"\bnext_seq\x18\x05 \x01(\x04R\anextSeq\"\x93\x03\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +

@@ -1,0 +1,316 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// Stream is one edge's stream to a hub, from either side. Send waits while the
+// other side does not read; Close ends waiting Sends and Recvs.
+type Stream interface {
+	Send(message []byte) error
+	Recv() ([]byte, error)
+	Close() error
+}
+
+// Grant is what the state says of a user and a log.
+type Grant struct {
+	Refusal state.Refusal
+	Last    wire.Offset // the log's last offset
+	Floor   wire.Offset // entries up to it are not kept
+	From    wire.Offset // the user sees entries past it
+	Notices bool        // members are told who comes and goes
+}
+
+// Access asks the state of a hub's replica whether a user may follow a log.
+type Access func(log state.LogKey, user wire.UserID) (Grant, error)
+
+// MarkEvery is how often a hub says how far it has sent everything, when it has
+// nothing else to say.
+const MarkEvery = time.Second
+
+// maxFeedBytes bounds what waits for one edge. Beyond it everything that waits
+// is dropped, and the edge registers anew.
+const maxFeedBytes = 8 << 20
+
+// ErrNotLeading ends the streams of a hub whose replica does not lead.
+var ErrNotLeading = errors.New("tail: the replica does not lead")
+
+// Hub sends what is appended to a shard's logs to the edges that want it.
+type Hub struct {
+	access Access
+
+	mu struct {
+		sync.Mutex
+		leading   bool
+		interests map[state.LogKey][]*feed
+		feeds     map[*feed]struct{}
+		index     uint64
+	}
+}
+
+// NewHub makes the hub of a replica, which does not lead yet.
+func NewHub(access Access) *Hub {
+	h := &Hub{access: access}
+	h.mu.interests = map[state.LogKey][]*feed{}
+	h.mu.feeds = map[*feed]struct{}{}
+	return h
+}
+
+// Lead tells the hub that its replica leads and has applied everything up to
+// its own term, or that it does not lead any more: then all streams end.
+func (h *Hub) Lead(leading bool) {
+	h.mu.Lock()
+	h.mu.leading = leading
+	var ended []*feed
+	if !leading {
+		for f := range h.mu.feeds {
+			ended = append(ended, f)
+		}
+	}
+	h.mu.Unlock()
+	for _, f := range ended {
+		f.end()
+	}
+}
+
+// Applied tells the hub what an entry changed. It is called on the goroutine
+// of apply, in order, and only moves bytes in memory.
+func (h *Hub) Applied(a state.Applied) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.index = a.Index
+	if len(h.mu.interests) == 0 {
+		return
+	}
+	for first := 0; first < len(a.Appended); {
+		log := a.Appended[first].Log
+		next := first + 1
+		for next < len(a.Appended) && a.Appended[next].Log == log {
+			next++
+		}
+		if feeds := h.mu.interests[log]; len(feeds) > 0 {
+			record := encodeAppended(log, a.Appended[first:next])
+			for _, f := range feeds {
+				f.add(record)
+			}
+		}
+		first = next
+	}
+	for _, c := range a.Cursors {
+		log := state.LogKey{App: c.App, Conversation: c.Conversation}
+		if feeds := h.mu.interests[log]; len(feeds) > 0 {
+			record := cursor{log: log, user: c.User, read: c.Read, delivered: c.Delivered}.append(nil)
+			for _, f := range feeds {
+				f.add(record)
+			}
+		}
+	}
+}
+
+func encodeAppended(log state.LogKey, run []state.Appended) []byte {
+	entries := make([][]byte, len(run))
+	for i := range run {
+		entries[i] = state.EncodeLogEntry(nil, log.Conversation, run[i].Entry)
+	}
+	return appendPush(nil, log, run[0].Offset-1, entries)
+}
+
+// Signal sends a transient message to the edges that follow the conversation.
+// It may be lost.
+func (h *Hub) Signal(log state.LogKey, message []byte) {
+	record := appendTransient(nil, log, message)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.mu.interests[log] {
+		f.add(record)
+	}
+}
+
+// Interests returns in how many logs there is interest, and of how many edges.
+func (h *Hub) Interests() (logs, edges int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.mu.interests), len(h.mu.feeds)
+}
+
+// Serve feeds one edge until its stream ends, ctx is done or the replica does
+// not lead any more. It closes the stream.
+func (h *Hub) Serve(ctx context.Context, stream Stream) error {
+	f := &feed{ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[state.LogKey]struct{}{}}
+	h.mu.Lock()
+	if !h.mu.leading {
+		h.mu.Unlock()
+		return errors.Join(ErrNotLeading, stream.Close())
+	}
+	h.mu.feeds[f] = struct{}{}
+	h.mu.Unlock()
+	defer h.forget(f)
+
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		h.write(ctx, f, stream)
+		_ = stream.Close() // ends the loop below
+	})
+	err := h.wishes(f, stream)
+	f.end()
+	_ = stream.Close()
+	writer.Wait()
+	return err
+}
+
+// wishes takes what the edge registers and drops.
+func (h *Hub) wishes(f *feed, stream Stream) error {
+	for {
+		message, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		var failed error
+		err = readWishes(message,
+			func(g register) {
+				if err := h.register(f, g); err != nil {
+					failed = err
+				}
+			},
+			func(log state.LogKey) { h.drop(f, log) })
+		if err := errors.Join(err, failed); err != nil {
+			return err
+		}
+	}
+}
+
+// register notes the interest and only then asks the state, so that whatever
+// is appended after the answer's offset is pushed.
+func (h *Hub) register(f *feed, g register) error {
+	h.mu.Lock()
+	if feeds := h.mu.interests[g.log]; !slices.Contains(feeds, f) {
+		h.mu.interests[g.log] = append(feeds[:len(feeds):len(feeds)], f)
+		f.logs[g.log] = struct{}{}
+	}
+	h.mu.Unlock()
+
+	grant, err := h.access(g.log, g.user)
+	if err != nil {
+		return err
+	}
+	record := answer{id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, notices: grant.Notices}.append(nil)
+	h.mu.Lock()
+	f.add(record)
+	h.mu.Unlock()
+	return nil
+}
+
+func (h *Hub) drop(f *feed, log state.LogKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dropLocked(f, log)
+	delete(f.logs, log)
+}
+
+func (h *Hub) dropLocked(f *feed, log state.LogKey) {
+	rest := slices.DeleteFunc(slices.Clone(h.mu.interests[log]), func(o *feed) bool { return o == f })
+	if len(rest) == 0 {
+		delete(h.mu.interests, log)
+		return
+	}
+	h.mu.interests[log] = rest
+}
+
+func (h *Hub) forget(f *feed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.mu.feeds, f)
+	for log := range f.logs {
+		h.dropLocked(f, log)
+	}
+}
+
+// feed is what waits for one edge.
+type feed struct {
+	logs  map[state.LogKey]struct{} // guarded by the hub's mu
+	ready chan struct{}             // there is something to send
+	done  chan struct{}             // closed by end
+
+	mu struct {
+		sync.Mutex
+		records []byte
+		lost    bool
+		ended   bool
+	}
+}
+
+// add queues a record, or drops everything that waits when it is too much.
+func (f *feed) add(record []byte) {
+	f.mu.Lock()
+	if len(f.mu.records)+len(record) > maxFeedBytes {
+		f.mu.records, f.mu.lost = nil, true
+	} else {
+		f.mu.records = append(f.mu.records, record...)
+	}
+	f.mu.Unlock()
+	select {
+	case f.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (f *feed) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.mu.ended {
+		f.mu.ended = true
+		close(f.done)
+	}
+}
+
+// write sends what waits, and a mark each second, until the feed ends or the
+// stream fails.
+func (h *Hub) write(ctx context.Context, f *feed, stream Stream) {
+	marks := time.NewTicker(MarkEvery)
+	defer marks.Stop()
+	var buffer []byte
+	for number := uint64(1); ; number++ {
+		buffer = h.take(f, number, buffer[:0])
+		if err := stream.Send(buffer); err != nil {
+			return
+		}
+		if cap(buffer) > maxIdleBytes {
+			buffer = nil
+		}
+		select {
+		case <-f.ready:
+			marks.Reset(MarkEvery)
+		case <-marks.C:
+		case <-f.done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take makes the feed's next message of all that waits. The hub's lock is held
+// so that the message's index is one up to which everything is in it.
+func (h *Hub) take(f *feed, number uint64, buffer []byte) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	buffer = head{number: number, index: h.mu.index, lost: f.mu.lost}.append(buffer)
+	buffer = append(buffer, f.mu.records...)
+	f.mu.records, f.mu.lost = f.mu.records[:0], false
+	if cap(f.mu.records) > maxIdleBytes {
+		f.mu.records = nil
+	}
+	return buffer
+}
+
+// maxIdleBytes is how large a buffer is kept for the next use.
+const maxIdleBytes = 64 << 10

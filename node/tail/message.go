@@ -1,0 +1,273 @@
+package tail
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// Version is the first byte of what opens a stream.
+const Version = 1
+
+// Records from an edge to a hub. A message holds one or more.
+//
+//	register | 1 | id | log | user |     tell me about the log; may the user follow it?
+//	drop     | 2 | log |                 do not tell me any more
+const (
+	recordRegister byte = 1
+	recordDrop     byte = 2
+)
+
+// Records from a hub to an edge. A message is
+//
+//	| number | index | flags, 1 | record | record ... |
+//
+// the number counts the stream's messages from 1; everything about the edge's
+// interests up to the raft index is sent with it.
+//
+//	push      | 1 | log | after | count | (length, entry) ... |   all entries in (after, after + count]
+//	answer    | 2 | id | refusal, 1 | last | floor | from | notices, 1 |
+//	cursor    | 3 | log | user | read | delivered |
+//	transient | 4 | log | length, bytes |
+const (
+	recordPush      byte = 1
+	recordAnswer    byte = 2
+	recordCursor    byte = 3
+	recordTransient byte = 4
+
+	// flagLost says that records were dropped before this message, because the
+	// edge did not read: it registers everything anew.
+	flagLost byte = 1
+)
+
+// A log is written as | app | kind, 1 | id |, strings with their lengths.
+const (
+	logConversation byte = 0
+	logUser         byte = 1
+)
+
+// maxEntries bounds the entries of one push.
+const maxEntries = 1 << 16
+
+// errBadMessage is the cause when what comes on a stream is not what is drawn
+// above.
+var errBadMessage = errors.New("tail: malformed message")
+
+// EncodeOpen makes the body that opens a stream to a shard's hub.
+func EncodeOpen(s wire.ShardID) []byte {
+	return binary.BigEndian.AppendUint32([]byte{Version}, uint32(s))
+}
+
+// DecodeOpen returns the shard whose hub a stream is for.
+func DecodeOpen(b []byte) (wire.ShardID, error) {
+	r := bin.NewReader(b)
+	if v := r.Byte(); v != Version {
+		return 0, fmt.Errorf("%w: version %d", errBadMessage, v)
+	}
+	s := wire.ShardID(r.Uint32())
+	return s, r.Close()
+}
+
+func appendLog(b []byte, log state.LogKey) []byte {
+	b = bin.AppendString(b, log.App)
+	if log.User != "" {
+		return bin.AppendString(append(b, logUser), log.User)
+	}
+	return bin.AppendString(append(b, logConversation), log.Conversation)
+}
+
+func readLog(r *bin.Reader) state.LogKey {
+	log := state.LogKey{App: wire.AppID(readID(r))}
+	switch kind := r.Byte(); kind {
+	case logUser:
+		log.User = wire.UserID(readID(r))
+	case logConversation:
+		log.Conversation = wire.ConversationID(readID(r))
+	default:
+		r.Fail(errBadMessage)
+	}
+	return log
+}
+
+func readID(r *bin.Reader) string {
+	b := r.Bytes()
+	if len(b) == 0 || len(b) > wire.MaxIDBytes {
+		r.Fail(fmt.Errorf("%w: an id of %d bytes", errBadMessage, len(b)))
+		return ""
+	}
+	return string(b)
+}
+
+// register is an edge's wish to follow a log for a user.
+type register struct {
+	id   uint64
+	log  state.LogKey
+	user wire.UserID
+}
+
+func (g register) append(b []byte) []byte {
+	b = bin.AppendUvarint(append(b, recordRegister), g.id)
+	return bin.AppendString(appendLog(b, g.log), g.user)
+}
+
+func appendDrop(b []byte, log state.LogKey) []byte {
+	return appendLog(append(b, recordDrop), log)
+}
+
+// readWishes hands each record of an edge's message on.
+func readWishes(b []byte, wish func(register), drop func(state.LogKey)) error {
+	r := bin.NewReader(b)
+	for r.Len() > 0 {
+		switch r.Byte() {
+		case recordRegister:
+			g := register{id: r.Uvarint(), log: readLog(r), user: wire.UserID(readID(r))}
+			if r.Err() == nil {
+				wish(g)
+			}
+		case recordDrop:
+			if log := readLog(r); r.Err() == nil {
+				drop(log)
+			}
+		default:
+			r.Fail(errBadMessage)
+		}
+	}
+	return r.Close()
+}
+
+// answer says whether a user may follow a log, and where it stands.
+type answer struct {
+	id      uint64
+	refusal state.Refusal
+	last    wire.Offset // the log's last offset
+	floor   wire.Offset // entries up to it are not kept
+	from    wire.Offset // the user sees entries past it
+	notices bool        // members are told who comes and goes
+}
+
+func (a answer) append(b []byte) []byte {
+	b = bin.AppendUvarint(append(b, recordAnswer), a.id)
+	b = append(b, byte(a.refusal))
+	b = bin.AppendUvarint(b, uint64(a.last))
+	b = bin.AppendUvarint(b, uint64(a.floor))
+	b = bin.AppendUvarint(b, uint64(a.from))
+	return bin.AppendBool(b, a.notices)
+}
+
+// push is what a hub tells of a log: all entries in (after, after + len].
+type push struct {
+	log     state.LogKey
+	after   wire.Offset
+	entries []*state.Entry
+}
+
+// appendPush appends the record of entries that were encoded before.
+func appendPush(b []byte, log state.LogKey, after wire.Offset, entries [][]byte) []byte {
+	b = appendLog(append(b, recordPush), log)
+	b = bin.AppendUvarint(b, uint64(after))
+	b = bin.AppendUvarint(b, uint64(len(entries)))
+	for _, e := range entries {
+		b = bin.AppendString(b, e)
+	}
+	return b
+}
+
+func readPush(r *bin.Reader) push {
+	p := push{log: readLog(r), after: wire.Offset(r.Uvarint())}
+	n := r.Count(maxEntries)
+	p.entries = make([]*state.Entry, 0, n)
+	for range n {
+		e, err := state.DecodeLogEntry(r.Bytes(), p.log.Conversation)
+		if err != nil {
+			r.Fail(err)
+			return p
+		}
+		p.entries = append(p.entries, e)
+	}
+	return p
+}
+
+// cursor is one member's cursors in a conversation.
+type cursor struct {
+	log             state.LogKey
+	user            wire.UserID
+	read, delivered wire.Seq
+}
+
+func (c cursor) append(b []byte) []byte {
+	b = bin.AppendString(appendLog(append(b, recordCursor), c.log), c.user)
+	b = bin.AppendUvarint(b, uint64(c.read))
+	return bin.AppendUvarint(b, uint64(c.delivered))
+}
+
+// appendTransient appends the record of a transient message; its bytes are the
+// doors' business.
+func appendTransient(b []byte, log state.LogKey, message []byte) []byte {
+	return bin.AppendString(appendLog(append(b, recordTransient), log), message)
+}
+
+// head is what a hub's message begins with.
+type head struct {
+	number uint64
+	index  uint64
+	lost   bool
+}
+
+func (h head) append(b []byte) []byte {
+	b = bin.AppendUvarint(b, h.number)
+	b = bin.AppendUvarint(b, h.index)
+	var flags byte
+	if h.lost {
+		flags |= flagLost
+	}
+	return append(b, flags)
+}
+
+// receiver takes the records of a hub's message.
+type receiver interface {
+	pushed(push)
+	answered(answer)
+	cursorMoved(cursor)
+	transient(log state.LogKey, message []byte)
+}
+
+func readHead(r *bin.Reader) head {
+	return head{number: r.Uvarint(), index: r.Uvarint(), lost: r.Byte()&flagLost != 0}
+}
+
+// readRecords hands the records of a hub's message on, one after another.
+func readRecords(r *bin.Reader, to receiver) error {
+	for r.Len() > 0 {
+		switch r.Byte() {
+		case recordPush:
+			if p := readPush(r); r.Err() == nil {
+				to.pushed(p)
+			}
+		case recordAnswer:
+			a := answer{
+				id: r.Uvarint(), refusal: state.Refusal(r.Byte()), last: wire.Offset(r.Uvarint()),
+				floor: wire.Offset(r.Uvarint()), from: wire.Offset(r.Uvarint()), notices: r.Bool(),
+			}
+			if r.Err() == nil {
+				to.answered(a)
+			}
+		case recordCursor:
+			c := cursor{log: readLog(r), user: wire.UserID(readID(r)), read: wire.Seq(r.Uvarint()), delivered: wire.Seq(r.Uvarint())}
+			if r.Err() == nil {
+				to.cursorMoved(c)
+			}
+		case recordTransient:
+			log, message := readLog(r), r.Bytes()
+			if r.Err() == nil {
+				to.transient(log, message)
+			}
+		default:
+			r.Fail(errBadMessage)
+		}
+	}
+	return r.Close()
+}

@@ -1,0 +1,298 @@
+package tail
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// maxWishBytes bounds one message of wishes.
+const maxWishBytes = 64 << 10
+
+// shardTail is what an edge follows in one shard. Everything but its constant
+// fields is guarded by mu.
+type shardTail struct {
+	edge  *Edge
+	shard wire.ShardID
+	wake  chan struct{} // there are wishes to send
+
+	mu      sync.Mutex
+	logs    map[state.LogKey]*follow
+	waiting map[uint64]*Subscription // registrations without an answer
+	nextID  uint64
+	wishes  [][]byte
+	online  bool
+	index   uint64 // the hub has sent everything up to this raft index
+}
+
+func newShardTail(e *Edge, s wire.ShardID) *shardTail {
+	return &shardTail{
+		edge: e, shard: s, wake: make(chan struct{}, 1),
+		logs: map[state.LogKey]*follow{}, waiting: map[uint64]*Subscription{},
+	}
+}
+
+func (t *shardTail) follows() (logs, subscriptions int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.logs {
+		subscriptions += len(f.subs)
+	}
+	return len(t.logs), subscriptions
+}
+
+func (t *shardTail) subscribe(r Request) (*Subscription, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := t.logs[r.Log]
+	if f == nil {
+		f = &follow{tail: t, log: r.Log}
+	}
+	sub := &Subscription{
+		user: r.User, sink: r.Sink, set: r.Set, follow: f,
+		waiting: &wait{after: r.After, fromEnd: r.FromEnd, done: r.Done},
+	}
+	if err := r.Set.add(sub); err != nil {
+		return nil, err
+	}
+	t.logs[r.Log] = f
+	f.subs = append(f.subs, sub)
+	t.registerLocked(sub)
+	return sub, nil
+}
+
+func (t *shardTail) unsubscribe(sub *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.removeLocked(sub)
+}
+
+func (t *shardTail) unsubscribeWaiting(sub *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if sub.status == starting {
+		t.removeLocked(sub)
+	}
+}
+
+func (t *shardTail) removeLocked(sub *Subscription) {
+	f := sub.follow
+	if sub.waiting != nil {
+		delete(t.waiting, sub.waiting.id)
+		sub.waiting = nil
+	}
+	sub.status = ended
+	sub.set.remove(sub)
+	f.subs = slices.DeleteFunc(f.subs, func(o *Subscription) bool { return o == sub })
+	if len(f.subs) == 0 && t.logs[f.log] == f {
+		delete(t.logs, f.log)
+		t.wishLocked(appendDrop(nil, f.log))
+	}
+}
+
+// registerLocked asks the hub whether the subscription's user may follow.
+func (t *shardTail) registerLocked(sub *Subscription) {
+	if sub.waiting == nil {
+		sub.waiting = &wait{}
+	}
+	delete(t.waiting, sub.waiting.id)
+	t.nextID++
+	sub.waiting.id, sub.removed = t.nextID, 0
+	t.waiting[t.nextID] = sub
+	t.wishLocked(register{id: t.nextID, log: sub.follow.log, user: sub.user}.append(nil))
+}
+
+// wishLocked queues a wish. Without a stream there is no need to: everything is
+// registered when there is one.
+func (t *shardTail) wishLocked(wish []byte) {
+	if !t.online {
+		return
+	}
+	t.wishes = append(t.wishes, wish)
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *shardTail) takeWishes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var message []byte
+	n := 0
+	for n < len(t.wishes) && len(message) < maxWishBytes {
+		message = append(message, t.wishes[n]...)
+		n++
+	}
+	t.wishes = slices.Delete(t.wishes, 0, n)
+	return message
+}
+
+// connected registers everything anew with a hub that knows nothing of it.
+func (t *shardTail) connected() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.online = true
+	t.registerAllLocked()
+}
+
+func (t *shardTail) registerAllLocked() {
+	t.wishes = nil
+	for _, f := range t.logs {
+		for _, sub := range f.subs {
+			t.registerLocked(sub)
+		}
+	}
+}
+
+func (t *shardTail) disconnected() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.online, t.wishes = false, nil
+}
+
+// message takes one message of the hub and returns its number.
+func (t *shardTail) message(b []byte) (uint64, error) {
+	r := bin.NewReader(b)
+	h := readHead(r)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := readRecords(r, (*lockedTail)(t)); err != nil {
+		return h.number, err
+	}
+	if h.lost {
+		t.registerAllLocked()
+	} else {
+		t.index = h.index
+	}
+	return h.number, nil
+}
+
+// lockedTail takes records while the tail's lock is held.
+type lockedTail shardTail
+
+func (l *lockedTail) pushed(p push) {
+	t := (*shardTail)(l)
+	f := t.logs[p.log]
+	upto := p.after + wire.Offset(len(p.entries))
+	if f == nil {
+		return
+	}
+	f.last = max(f.last, upto)
+	d := delivery{push: p, upto: upto, last: f.last, policy: &f.policy, selective: slices.ContainsFunc(p.entries, f.isSelective)}
+	for i := len(f.subs) - 1; i >= 0; i-- { // backwards, since it may remove the one it is at
+		t.deliverLocked(f.subs[i], &d)
+	}
+}
+
+// answered takes what the state says of a registration.
+func (l *lockedTail) answered(a answer) {
+	t := (*shardTail)(l)
+	sub := t.waiting[a.id]
+	if sub == nil {
+		return
+	}
+	delete(t.waiting, a.id)
+	w := sub.waiting
+	sub.waiting = nil
+
+	// A removal that was applied after the state was asked may have been pushed
+	// before the answer.
+	if a.refusal == state.None && sub.removed > a.last {
+		a.refusal = state.NotMember
+	}
+	f := sub.follow
+	if a.refusal == state.None {
+		f.last = max(f.last, a.last)
+		f.policy.Notices = a.notices
+	}
+	if sub.status == starting {
+		t.startLocked(sub, w, a)
+		return
+	}
+	if a.refusal != state.None {
+		t.endLocked(sub, sub.sent)
+		return
+	}
+	t.lateLocked(sub)
+}
+
+// startLocked begins a new subscription, or tells why not.
+func (t *shardTail) startLocked(sub *Subscription, w *wait, a answer) {
+	after := w.after
+	if w.fromEnd {
+		after = a.last
+	}
+	if a.refusal == state.None && (after > a.last || after < a.floor) {
+		a.refusal = state.StartOver
+	}
+	if a.refusal != state.None {
+		t.removeLocked(sub)
+		w.done(Started{Last: a.last}, &state.RefusedError{Refusal: a.refusal})
+		return
+	}
+	sub.status, sub.sent = active, max(after, a.from)
+	w.done(Started{Last: a.last, After: sub.sent}, nil)
+	t.lateLocked(sub)
+}
+
+// lateLocked has the sink told what it has missed, if it has missed anything.
+func (t *shardTail) lateLocked(sub *Subscription) {
+	if sub.sent < sub.follow.last {
+		sub.behind = true
+		sub.sink.Late()
+	}
+}
+
+// follows tells whether the state has granted the subscription on the present
+// stream. What has no offset is told to no other: entries show by their offsets
+// that no removal lies between, a transient message does not.
+func (s *Subscription) follows() bool { return s.status == active && s.waiting == nil }
+
+func (l *lockedTail) cursorMoved(c cursor) {
+	t := (*shardTail)(l)
+	f := t.logs[c.log]
+	if f == nil {
+		return
+	}
+	for _, sub := range f.subs {
+		if sub.follows() {
+			sub.sink.DeliverCursor(Cursor{Log: f.log, User: c.user, Read: c.read, Delivered: c.delivered})
+		}
+	}
+}
+
+func (l *lockedTail) transient(log state.LogKey, message []byte) {
+	t := (*shardTail)(l)
+	f := t.logs[log]
+	if f == nil {
+		return
+	}
+	one := &Transient{Log: f.log, Message: slices.Clone(message)}
+	for _, sub := range f.subs {
+		if sub.follows() {
+			sub.sink.DeliverTransient(one)
+		}
+	}
+}
+
+// catchUp tells a session that it is behind, now that its queue has room.
+func (t *shardTail) catchUp(sub *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !sub.behind || sub.status != active {
+		return
+	}
+	f := sub.follow
+	b := &Batch{Log: f.log, After: sub.sent, Upto: f.last, Last: f.last, Behind: true}
+	if b.After >= b.Upto {
+		sub.behind = false
+		return
+	}
+	if sub.sink.Deliver(b) {
+		sub.sent, sub.behind = f.last, false
+	}
+}

@@ -1,0 +1,173 @@
+package tail
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// Sink takes what a subscription is told. Its methods are called with the
+// edge's lock held: they queue and return.
+type Sink interface {
+	// Deliver queues a batch, or returns false when there is no room: then it
+	// has taken nothing, and calls Set.CatchUp once there is room. A batch that
+	// says "ended" is small and always taken.
+	Deliver(b *Batch) bool
+	// DeliverCursor and DeliverTransient queue what may be dropped.
+	DeliverCursor(c Cursor)
+	DeliverTransient(t *Transient)
+	// Late makes the sink call Set.CatchUp soon.
+	Late()
+}
+
+// Batch says everything about (After, Upto] of a log that is for its reader.
+type Batch struct {
+	Log     state.LogKey
+	After   wire.Offset
+	Upto    wire.Offset
+	Last    wire.Offset    // the log's last offset that the edge knows
+	Entries []*state.Entry // shared, never changed
+	Behind  bool           // nothing is said of (After, Upto]: read it
+	Ended   bool           // the reader may not see anything past Upto
+
+	// Frame is the batch as a door has encoded it: one batch is handed to all
+	// subscriptions that are in step, one after another, so the first of them
+	// encodes for all.
+	Frame []byte
+}
+
+// Cursor is where a member's cursors in a conversation are now.
+type Cursor struct {
+	Log             state.LogKey
+	User            wire.UserID
+	Read, Delivered wire.Seq
+}
+
+// Transient is a message that is not stored. Frame is for doors, as in Batch.
+type Transient struct {
+	Log     state.LogKey
+	Message []byte
+	Frame   []byte
+}
+
+// Subscription is one session's interest in one log.
+type Subscription struct {
+	user wire.UserID
+	sink Sink
+	set  *Set
+
+	// Guarded by the shard tail's lock.
+	follow  *follow
+	sent    wire.Offset  // what the sink has been told of
+	waiting *wait        // the registration without an answer
+	removed wire.Offset  // while waiting: a push has removed the user at this offset
+	status  subscription // what becomes of it
+	behind  bool         // the sink is to be told "behind"
+}
+
+type subscription uint8
+
+const (
+	starting subscription = iota // the state has not said yet whether the user may
+	active
+	ended
+)
+
+// wait is a registration without an answer.
+type wait struct {
+	id      uint64
+	after   wire.Offset // where to begin
+	fromEnd bool        // or at the log's end
+	done    func(Started, error)
+}
+
+// Started is where a subscription stands once the state has granted it.
+type Started struct {
+	Last  wire.Offset // the log's last offset
+	After wire.Offset // what follows this is told
+}
+
+// Log returns the log that is followed.
+func (s *Subscription) Log() state.LogKey { return s.follow.log }
+
+// follow is one log that an edge follows.
+type follow struct {
+	tail *shardTail
+	log  state.LogKey
+	last wire.Offset // the last offset the edge knows
+	subs []*Subscription
+
+	policy state.Policy // as much of it as decides who sees what
+}
+
+// MaxSubscriptions is how many logs one session may follow.
+const MaxSubscriptions = 2000
+
+// ErrTwice is returned for a second subscription of a session to one log.
+var ErrTwice = errors.New("tail: the session follows this log already")
+
+// ErrTooMany is returned beyond MaxSubscriptions.
+var ErrTooMany = errors.New("tail: the session follows too many logs")
+
+// Set is the subscriptions of one session. Its zero value is empty.
+type Set struct {
+	mu   sync.Mutex
+	subs []*Subscription
+}
+
+func (s *Set) add(sub *Subscription) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.find(sub.follow.log) >= 0:
+		return ErrTwice
+	case len(s.subs) >= MaxSubscriptions:
+		return ErrTooMany
+	}
+	s.subs = append(s.subs, sub)
+	return nil
+}
+
+func (s *Set) find(log state.LogKey) int {
+	return slices.IndexFunc(s.subs, func(o *Subscription) bool { return o.follow.log == log })
+}
+
+func (s *Set) remove(sub *Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subs = slices.DeleteFunc(s.subs, func(o *Subscription) bool { return o == sub })
+}
+
+// Of returns the subscription to a log; nil: there is none.
+func (s *Set) Of(log state.LogKey) *Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.find(log); i >= 0 {
+		return s.subs[i]
+	}
+	return nil
+}
+
+// All returns the subscriptions.
+func (s *Set) All() []*Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.subs)
+}
+
+// CatchUp tells the session of each log that it is behind in.
+func (s *Set) CatchUp() {
+	for _, sub := range s.All() {
+		sub.follow.tail.catchUp(sub)
+	}
+}
+
+// Close ends all subscriptions.
+func (s *Set) Close() {
+	for _, sub := range s.All() {
+		sub.follow.tail.unsubscribe(sub)
+	}
+}
