@@ -81,12 +81,12 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 	if r := checkInfo(name, properties); r.Refusal != None {
 		return r
 	}
-	result := Result{Conversation: c.ID}
+	result := Result{Conversation: c.ID, Timestamp: t.stamp}
 	if changes {
 		conv.info.Name, conv.info.Properties = name, properties
 		conv.info.Updated = max(t.stamp, conv.info.Updated+1)
 		conv.writeInfo(t)
-		result.Offset = conv.append(t, &Entry{Kind: EntryUpdated})
+		result.Offset, result.Timestamp = conv.append(t, &Entry{Kind: EntryUpdated}), conv.info.Updated
 	}
 	if on := c.Muted == SwitchOn; c.Muted != SwitchKeep && on != (conv.head.flags&headMuted != 0) {
 		conv.head.flags ^= headMuted
@@ -96,7 +96,6 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 		}
 		result.Offset = conv.append(t, &Entry{Kind: kind})
 	}
-	result.Timestamp = conv.info.Updated
 	return result
 }
 
