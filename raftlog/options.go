@@ -76,6 +76,10 @@ type Options struct {
 	// Logger takes the stores' log. Default: nothing is logged.
 	Logger *slog.Logger
 
+	// stageTableBytes is how much of a received snapshot goes into one table,
+	// before compression. Default 64 MiB; smaller in tests.
+	stageTableBytes int
+
 	mutant mutant // planted faults: set by tests only
 }
 
@@ -111,6 +115,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.CacheBytes, 64<<20)
 	setDefault(&o.MemTableBytes, 32<<20)
 	setDefault(&o.Compactions, 2)
+	setDefault(&o.stageTableBytes, 64<<20)
 	return o
 }
 

@@ -13,9 +13,6 @@ const (
 	// stagePrefix begins the names of files that are deleted at the start.
 	stagePrefix = "stage-"
 
-	// stageTableBytes is how much goes into one table, before compression.
-	stageTableBytes = 64 << 20
-
 	// bottomLevel is the level whose settings a staged table is written with;
 	// it is where a whole shard comes to lie.
 	bottomLevel = 6
@@ -65,7 +62,7 @@ func (st *stage) row(key, value []byte) error {
 		return fmt.Errorf("write staged table: %w", err)
 	}
 	st.written += len(key) + len(value)
-	if st.written >= stageTableBytes {
+	if st.written >= st.snapshots.stores.opts.stageTableBytes {
 		return st.closeTable()
 	}
 	return nil

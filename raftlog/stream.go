@@ -220,7 +220,9 @@ func (d *decoder) write(p []byte) error {
 		}
 		used += n
 	}
-	d.rest = append(d.rest[:0], d.rest[used:]...)
+	if used > 0 {
+		d.rest = append(d.rest[:0], d.rest[used:]...)
+	}
 	return d.err
 }
 
