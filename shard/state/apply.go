@@ -224,8 +224,10 @@ func (t *txn) command(h *Header, c Command) Result {
 	case sub.User != "":
 		memory.scope.root = string(sub.User)
 		memory.native, memory.random = tableUserToken, tableUserRandomToken
-	default:
+	case c.kind().ofSlots():
 		return c.apply(t, h)
+	default:
+		return refuse(Invalid, "the command has no subject")
 	}
 	if past, ok := memory.recall(); ok {
 		return past

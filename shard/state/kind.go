@@ -76,3 +76,14 @@ func newCommand(k Kind) Command {
 		return newUserCommand(k)
 	}
 }
+
+// ofSlots tells whether commands of the kind are about slots: they name neither
+// a conversation nor a user as their subject, and have no token.
+func (k Kind) ofSlots() bool {
+	switch k {
+	case kindScrub, kindMoveCursors, kindSessionsLost, kindResolveUnique, kindDeliverOutbox, kindAckOutbox, kindSweep:
+		return true
+	default:
+		return false
+	}
+}

@@ -101,6 +101,9 @@ const (
 )
 
 func (t *txn) link(kind byte, key, value []byte) {
+	if !t.owns(keySlot(key)) {
+		t.fail(fmt.Errorf("bug: a write to slot %d, which is outside of %s", keySlot(key), t.s.rng))
+	}
 	var b [9]byte
 	b[0] = kind
 	binary.BigEndian.PutUint32(b[1:], uint32(len(key)))
@@ -364,9 +367,6 @@ func (t *txn) close() error {
 	}
 	return errors.Join(err, t.batch.Close())
 }
-
-// tell returns the hook's collection, or nil when nobody listens.
-func (t *txn) tell() *Applied { return t.told }
 
 // refuse is the answer of a command that changes nothing.
 func refuse(r Refusal, text string) Result { return Result{Refusal: r, Text: text} }
