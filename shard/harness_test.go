@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,7 +157,7 @@ type snapshots struct {
 	installs int
 }
 
-func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, _ raft.Configuration, _ uint64, _ raft.Transport) (raft.SnapshotSink, error) { //nolint:revive // raft's interface
 	return &sink{store: s, id: fmt.Sprintf("received-%d-%d", term, index)}, nil
 }
 
@@ -372,7 +373,7 @@ func (g *group) leader(but ...*node) *node {
 	g.t.Helper()
 	for range 2000 {
 		for _, n := range g.nodes {
-			if n.replica.Leadership().Ready && !contains(but, n) {
+			if n.replica.Leadership().Ready && !slices.Contains(but, n) {
 				return n
 			}
 		}
@@ -380,15 +381,6 @@ func (g *group) leader(but ...*node) *node {
 	}
 	g.t.Fatal("no leader for 20s")
 	return nil
-}
-
-func contains(nodes []*node, n *node) bool {
-	for _, other := range nodes {
-		if other == n {
-			return true
-		}
-	}
-	return false
 }
 
 // propose proposes at a node and fails the test if it does not succeed.

@@ -109,7 +109,7 @@ func withProposer(t *testing.T, opts Options, run func(t *testing.T, b *bench)) 
 		b.stuck = func() { b.stuckAt++ }
 		var wg sync.WaitGroup
 		wg.Go(b.run)
-		wg.Go(b.proposer.answer)
+		wg.Go(b.answer)
 		defer wg.Wait()
 		defer b.raft.finish()
 		defer b.close()
@@ -253,7 +253,7 @@ func TestProposerRefusesWhatWaitsWhenNotLeader(t *testing.T) {
 		b.raft.answer(1, raft.ErrLeadershipLost)
 		synctest.Wait()
 		for i, o := range b.outcomes {
-			want := error(ErrUncertain)
+			want := ErrUncertain
 			if i >= 11 {
 				want = b.notLeader
 			}
@@ -323,7 +323,7 @@ func TestStuckTransferIsNoticed(t *testing.T) {
 		before := b.stuckAt
 		for i := range 40 {
 			b.send(t, 40+i, 41+i)
-			err := error(raft.ErrLeadershipTransferInProgress)
+			err := raft.ErrLeadershipTransferInProgress
 			if i%10 == 0 {
 				err = nil
 			}

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -55,7 +56,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Shard: r.place.Shard, Node: r.place.Node,
 		Leadership:  r.Leadership(),
-		Role:        roleNames[instance.State()],
+		Role:        strings.ToLower(instance.State().String()),
 		LastIndex:   instance.LastIndex(),
 		CommitIndex: instance.CommitIndex(),
 		Applied:     record.Applied, Chain: record.Chain, Stamp: record.Stamp,
@@ -67,10 +68,6 @@ func (r *Replica) Status() Status {
 		s.Scrubs = r.opts.Scrubs.Results()
 	}
 	return s
-}
-
-var roleNames = map[raft.RaftState]string{
-	raft.Leader: "leader", raft.Follower: "follower", raft.Candidate: "candidate", raft.Shutdown: "shutdown",
 }
 
 func nodeIDs(servers []raft.ServerID) []wire.NodeID {
