@@ -49,7 +49,9 @@ func newScript(t testing.TB) *script {
 // openMem opens a store in memory that is closed with the test.
 func openMem(t testing.TB) *pebble.DB {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
+	db, err := pebble.Open("", &pebble.Options{
+		FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}, MemTableSize: 1 << 20, FormatMajorVersion: pebble.FormatNewest,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +285,9 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) (string, bool) {
 		return orError(err, func() string { return fmt.Sprintf("unread=%d mentioned=%v", u.Count, u.Mentioned) }), true
 	case "can-read":
 		a, err := s.state.CanRead(scriptApp, in, as)
-		return orError(err, func() string { return fmt.Sprintf("role=%d first=%d last=%d floor=%d", a.Role, a.First, a.Last, a.Floor) }), true
+		return orError(err, func() string {
+			return fmt.Sprintf("role=%d first=%d last=%d floor=%d", a.Role, a.First, a.Last, a.Floor)
+		}), true
 	case "rows":
 		return s.rows(t, in), true
 	default:
