@@ -105,20 +105,20 @@ func (s *side) Fatalf(format string, args ...any) {
 	s.broken.Store(true)
 	err := fmt.Errorf("%s store: %s", s.name, fmt.Sprintf(format, args...))
 	_ = s.fate.fail(err)
-	panic(pebbleFatal{err})
+	panic(pebbleFatalError{err})
 }
 
-// pebbleFatal is what Fatalf panics with; a commit turns it into its error.
-type pebbleFatal struct{ err error }
+// pebbleFatalError is what Fatalf panics with; a commit turns it into its error.
+type pebbleFatalError struct{ err error }
 
 // Error implements error, for the text of an uncaught panic.
-func (p pebbleFatal) Error() string { return p.err.Error() }
+func (p pebbleFatalError) Error() string { return p.err.Error() }
 
 // survive turns Pebble's own way of giving up into an error.
 func survive(work func() error) (err error) {
 	defer func() {
 		p := recover()
-		if fatal, ok := p.(pebbleFatal); ok {
+		if fatal, ok := p.(pebbleFatalError); ok {
 			err = fatal.err
 		} else if p != nil {
 			panic(p)

@@ -131,21 +131,21 @@ func (g *Group) attach(applied position) error {
 	g.mu.Lock()
 	have := g.mu.span
 	g.mu.Unlock()
-	clear := false
+	stale := false
 	switch {
 	case have.last == 0:
 	case applied.index+1 < have.first:
 		return fmt.Errorf("%w: shard %d has entries %v and a state at %d", ErrHole, g.shard, have, applied.index)
 	case applied.index > have.last:
-		clear = true
+		stale = true
 	case applied.index >= have.first:
 		agrees, err := g.agrees(applied)
 		if err != nil {
 			return err
 		}
-		clear = !agrees
+		stale = !agrees
 	}
-	if clear {
+	if stale {
 		g.stores.opts.Logger.Info("old raft log cleared", "shard", g.shard, "first", have.first, "last", have.last, "index", applied.index)
 		if err := g.delete(have, true); err != nil {
 			return err
