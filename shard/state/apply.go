@@ -221,6 +221,8 @@ func (t *txn) command(h *Header, c Command) Result {
 	case sub.Conversation != "":
 		memory.scope.root = string(sub.Conversation)
 		memory.native, memory.random = tableToken, tableRandomToken
+	case sub.User != "" && h.Actor != "" && h.Actor != sub.User:
+		return refuse(Forbidden, "what is a user's own only he and the app may change")
 	case sub.User != "":
 		memory.scope.root = string(sub.User)
 		memory.native, memory.random = tableUserToken, tableUserRandomToken

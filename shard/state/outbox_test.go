@@ -34,6 +34,9 @@ func TestOutboxConverges(t *testing.T) {
 			}
 			p.w.settle()
 			p.check()
+			if diff := cmp.Diff(p.w.dump(), p.w.replay(p.rng).dump()); diff != "" {
+				t.Errorf("rows of the replay differ:\n%s", diff)
+			}
 		})
 	}
 }

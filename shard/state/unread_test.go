@@ -86,6 +86,9 @@ func TestUnreadIsArithmetic(t *testing.T) {
 					}
 				}
 			}
+			if diff := cmp.Diff(p.w.dump(), p.w.replay(p.rng).dump()); diff != "" {
+				t.Errorf("rows of the replay differ:\n%s", diff)
+			}
 		})
 	}
 }

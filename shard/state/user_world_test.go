@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -22,6 +23,9 @@ type world struct {
 	index  []uint64
 	stamp  int64
 	told   []Applied
+
+	// applied is each shard's entries, to be replayed.
+	applied [][]LogEntry
 }
 
 func newWorld(t testing.TB, shards int) *world {
@@ -34,7 +38,7 @@ func newWorld(t testing.TB, shards int) *world {
 			t.Error(err)
 		}
 	})
-	w := &world{t: t, db: db, stamp: 1_000_000_000_000, index: make([]uint64, shards)}
+	w := &world{t: t, db: db, stamp: 1_000_000_000_000, index: make([]uint64, shards), applied: make([][]LogEntry, shards)}
 	for i := range shards {
 		rng := wire.SlotRange{First: wire.Slot(wire.Slots / shards * i), Last: wire.Slot(wire.Slots/shards*(i+1) - 1)}
 		if i == shards-1 {
@@ -75,9 +79,9 @@ func (w *world) at(shard int, h Header, c Command) Result {
 func (w *world) packed(shard int, commands ...[]byte) []Result {
 	w.t.Helper()
 	w.index[shard]++
-	results, err := w.shards[shard].Apply([]LogEntry{{
-		Index: w.index[shard], Term: 1, Data: AppendEntry(nil, w.stamp, commands),
-	}})
+	e := LogEntry{Index: w.index[shard], Term: 1, Data: AppendEntry(nil, w.stamp, commands)}
+	w.applied[shard] = append(w.applied[shard], e)
+	results, err := w.shards[shard].Apply([]LogEntry{e})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -194,4 +198,33 @@ func (w *world) userEntries(id wire.UserID) []*Entry {
 		w.t.Fatal(err)
 	}
 	return entries
+}
+
+// replay applies all entries again in another world, many to a batch, with
+// caches that keep next to nothing, and reloads now and then.
+func (w *world) replay(rng *rand.Rand) *world {
+	w.t.Helper()
+	again := newWorld(w.t, len(w.shards))
+	for i, s := range again.shards {
+		s.conversations.limit, s.members.limit, s.rings.limit = 1, 1, 1
+		for rest := w.applied[i]; len(rest) > 0; {
+			n := min(len(rest), 1+rng.IntN(30))
+			if _, err := s.Apply(rest[:n]); err != nil {
+				w.t.Fatal(err)
+			}
+			rest = rest[n:]
+			if rng.IntN(5) == 0 {
+				if err := s.Reload(); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+		}
+		if want, got := w.shards[i].Record(), s.Record(); want.Chain != got.Chain || want.Applied != got.Applied {
+			w.t.Errorf("shard %d at entry %d has chain %x, replayed at %d %x", i, want.Applied, want.Chain, got.Applied, got.Chain)
+		}
+		if want, got := w.shards[i].pending.rows, s.pending.rows; want != got {
+			w.t.Errorf("shard %d counts other outbox rows after a replay", i)
+		}
+	}
+	return again
 }
