@@ -117,12 +117,6 @@ type watchedLog struct {
 	dog *watchdog
 }
 
-// IsMonotonic implements raft.MonotonicLogStore: after an installed snapshot
-// raft removes the whole old log. Otherwise an entry in conflict with the
-// snapshot could stay at its index, and the snapshot would be sent again and
-// again.
-func (watchedLog) IsMonotonic() bool { return true }
-
 func (l watchedLog) StoreLog(log *raft.Log) error {
 	return l.dog.watch("append to", func() error { return l.LogStore.StoreLog(log) })
 }

@@ -129,14 +129,6 @@ func TestUnfinishedSnapshotsGo(t *testing.T) {
 	}
 }
 
-func TestBoltIsMonotonic(t *testing.T) {
-	b := openBolt(t, t.TempDir())
-	defer b.Close()
-	if m, ok := b.Stores().Log.(raft.MonotonicLogStore); !ok || !m.IsMonotonic() {
-		t.Error("the log is not monotonic: after an install raft would keep entries in conflict with it")
-	}
-}
-
 // TestBoltInUse opens the directory of a node that runs.
 func TestBoltInUse(t *testing.T) {
 	dir := t.TempDir()

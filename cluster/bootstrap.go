@@ -79,10 +79,10 @@ func (b *Bootstrap) Validate() error {
 		errs = append(errs, fmt.Errorf("the cluster's id %w", err))
 	}
 	if full.Shards < 1 || full.Shards > MaxShards {
-		errs = append(errs, fmt.Errorf("Shards is %d, want 1 to %d", full.Shards, MaxShards))
+		errs = append(errs, fmt.Errorf("field Shards is %d, want 1 to %d", full.Shards, MaxShards))
 	}
 	if full.Replicas < 1 {
-		errs = append(errs, fmt.Errorf("Replicas is %d, want at least 1", full.Replicas))
+		errs = append(errs, fmt.Errorf("field Replicas is %d, want at least 1", full.Replicas))
 	}
 	errs = append(errs, checkNodes(full.Nodes), checkApps(full.Apps))
 	return errors.Join(errs...)

@@ -86,6 +86,7 @@ func Open(self wire.NodeID, stores Stores, links Links, boot Bootstrap, opts Opt
 			return nil, fmt.Errorf("set the cluster up: %w", err)
 		}
 	}
+	stores.Log = clearable(stores.Log)
 	snaps, err := guardSnapshots(stores.Snapshots)
 	if err != nil {
 		return nil, err
@@ -129,6 +130,21 @@ func raftConfig(self wire.NodeID, opts Options) *raft.Config {
 	// shut down is never answered.
 	return c
 }
+
+// clearable makes raft clear the whole old log after it has installed a
+// snapshot. Otherwise an entry in conflict with the snapshot can stay at its
+// index, and the leader sends the snapshot again and again, without a pause.
+func clearable(log raft.LogStore) raft.LogStore {
+	if m, ok := log.(raft.MonotonicLogStore); ok && m.IsMonotonic() {
+		return log
+	}
+	return clearableLog{log}
+}
+
+type clearableLog struct{ raft.LogStore }
+
+// IsMonotonic implements raft.MonotonicLogStore.
+func (clearableLog) IsMonotonic() bool { return true }
 
 // bootstrapRaft writes the first configuration, unless the node has a state
 // already.

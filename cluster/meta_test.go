@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,18 @@ type world struct {
 	nodes map[wire.NodeID]*member
 }
 
+// memoryLog is raft's store in memory without its trap: cutting an empty log
+// from 0 on, as raft does after an install, makes its last index the largest
+// number there is.
+type memoryLog struct{ *raft.InmemStore }
+
+func (l memoryLog) DeleteRange(first, last uint64) error {
+	if first == 0 {
+		return nil
+	}
+	return l.InmemStore.DeleteRange(first, last)
+}
+
 // member is one life of a node.
 type member struct {
 	meta *Meta
@@ -34,7 +47,7 @@ func newWorld(t *testing.T, boot Bootstrap, opts Options) *world {
 	w := &world{t: t, boot: boot, opts: opts, disks: make(map[wire.NodeID]Stores), nodes: make(map[wire.NodeID]*member)}
 	for _, n := range boot.Nodes {
 		log := raft.NewInmemStore()
-		w.disks[n.ID] = Stores{Log: log, Stable: log, Snapshots: raft.NewInmemSnapshotStore()}
+		w.disks[n.ID] = Stores{Log: memoryLog{log}, Stable: log, Snapshots: raft.NewInmemSnapshotStore()}
 	}
 	t.Cleanup(w.stopAll)
 	return w
@@ -151,11 +164,16 @@ func (w *world) propose(at wire.NodeID, c Command) Result {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	res, err := w.nodes[at].meta.Propose(ctx, c)
-	if err != nil {
-		w.t.Fatalf("propose %s at %s: %v", c.kind(), at, err)
+	for {
+		res, err := w.nodes[at].meta.Propose(ctx, c)
+		if err == nil {
+			return res
+		}
+		if !errors.Is(err, ErrUncertain) || ctx.Err() != nil {
+			w.t.Fatalf("propose %s at %s: %v", c.kind(), at, err)
+		}
+		time.Sleep(retryPause) // the leader was lost; asking again is harmless
 	}
-	return res
 }
 
 // agree waits until all nodes' tables are the same.
@@ -349,18 +367,18 @@ func TestSnapshotKnownAtOnce(t *testing.T) {
 // snapshot.
 func TestInstall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, testBootstrap(3), Options{TrailingLogs: 1})
+		w := newWorld(t, testBootstrap(3), Options{TrailingLogs: minTrailingLogs})
 		w.startAll()
 		w.ready()
 		away := w.follower()
 		w.cut(away)
 		var res Result
-		for i := range 20 {
+		for i := range 3 * minTrailingLogs {
 			res = w.propose(w.leader(), setting("a", fmt.Sprint(i)))
 		}
 		time.Sleep(2 * time.Second)
 		first, err := w.disks[w.leader()].Log.FirstIndex()
-		if err != nil || first < res.Index-5 {
+		if err != nil || first < res.Index-minTrailingLogs-5 {
 			t.Fatalf("the leader's log begins at %d (%v), want it cut near %d", first, err, res.Index)
 		}
 		w.heal(away)
@@ -387,6 +405,74 @@ func TestNonvoters(t *testing.T) {
 		}
 		w.agree(w.propose("n6", setting("a", "1")).Index)
 	})
+}
+
+// TestSwarm cuts, heals, stops and starts nodes at random while settings are
+// put: what was acknowledged is there at the end, on all nodes the same.
+func TestSwarm(t *testing.T) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { swarm(t, rand.New(rand.NewPCG(seed, 2))) })
+		})
+	}
+}
+
+func swarm(t *testing.T, rng *rand.Rand) {
+	w := newWorld(t, testBootstrap(3), Options{
+		TrailingLogs:  []uint64{minTrailingLogs, 10_240}[rng.IntN(2)],
+		SnapshotDelay: time.Duration(1+rng.IntN(2000)) * time.Millisecond,
+	})
+	w.startAll()
+	w.ready()
+	acked := make(map[string]string)
+	for range 60 {
+		id := w.boot.Nodes[rng.IntN(3)].ID
+		switch m := w.nodes[id]; {
+		case m == nil:
+			w.start(id)
+		case rng.IntN(4) == 0:
+			w.cut(id)
+		case rng.IntN(4) == 0:
+			w.heal(id)
+		case rng.IntN(8) == 0:
+			w.stop(id)
+		default:
+			for range 1 + rng.IntN(40) {
+				putSome(t, rng, m.meta, acked)
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(700)) * time.Millisecond)
+	}
+	for _, n := range w.boot.Nodes {
+		if w.nodes[n.ID] == nil {
+			w.start(n.ID)
+		}
+		w.heal(n.ID)
+	}
+	w.agree(w.propose(w.leader(), setting("last", "x")).Index)
+	for key, value := range acked {
+		if got := w.nodes["n2"].meta.Table().Setting(key); got != value {
+			t.Errorf("setting %s = %q, want the acknowledged %q", key, got, value)
+		}
+	}
+}
+
+// putSome puts a random setting and notes it if it is acknowledged.
+func putSome(t *testing.T, rng *rand.Rand, m *Meta, acked map[string]string) {
+	key, value := fmt.Sprint(rng.IntN(5)), fmt.Sprint(rng.Uint64())
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	res, err := m.Propose(ctx, setting(key, value))
+	switch {
+	case err == nil && res.Err() == nil:
+		acked[key] = value
+	case errors.Is(err, ErrUncertain):
+		delete(acked, key) // it may yet be done
+	}
 }
 
 func TestResign(t *testing.T) {

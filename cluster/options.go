@@ -20,7 +20,8 @@ type Options struct {
 	SnapshotDelay time.Duration
 
 	// TrailingLogs is how many entries raft keeps behind a snapshot for
-	// followers that were away. Default 10240.
+	// followers that were away. Default 10240, at least 64: with fewer than a
+	// follower may hold uncommitted, raft sends it one snapshot for ever.
 	TrailingLogs uint64
 
 	// Fatal is called when this node's copy cannot go on: an entry that it
@@ -31,6 +32,8 @@ type Options struct {
 	// Logger takes the group's log. Default: nothing is logged.
 	Logger *slog.Logger
 }
+
+const minTrailingLogs = 64
 
 func (o Options) withDefaults() Options {
 	if o.MaxPending == 0 {
@@ -59,6 +62,9 @@ func (o Options) validate() error {
 	}
 	if o.SnapshotDelay < 0 {
 		errs = append(errs, fmt.Errorf("SnapshotDelay is %s, want more than 0", o.SnapshotDelay))
+	}
+	if o.TrailingLogs < minTrailingLogs {
+		errs = append(errs, fmt.Errorf("TrailingLogs is %d, want at least %d", o.TrailingLogs, minTrailingLogs))
 	}
 	return errors.Join(errs...)
 }

@@ -79,8 +79,10 @@ func guardSnapshots(store raft.SnapshotStore) (*snapshots, error) {
 }
 
 // Create implements raft.SnapshotStore.
+//
+//nolint:revive // the parameters are raft's
 func (s *snapshots) Create(
-	version raft.SnapshotVersion, index, term uint64, c raft.Configuration, cIndex uint64, t raft.Transport, //nolint:revive // raft's signature
+	version raft.SnapshotVersion, index, term uint64, c raft.Configuration, cIndex uint64, t raft.Transport,
 ) (raft.SnapshotSink, error) {
 	if err := s.admit(index); err != nil {
 		return nil, err
