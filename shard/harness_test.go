@@ -228,22 +228,26 @@ func (r *received) Install() error {
 	return r.store.list.load(r.rows)
 }
 
-// link is a node's end of the network. before, if set, runs before an
-// AppendEntries is sent, and after when its answer is there.
+// link is a node's end of the network. What is not pipelined takes a delay to
+// get to the other side; after, if set, runs when an answer has arrived.
 type link struct {
 	*raft.InmemTransport
 
 	mu    sync.Mutex
+	delay time.Duration
 	after func(to raft.ServerID, args *raft.AppendEntriesRequest)
 }
 
 func (l *link) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	l.mu.Lock()
+	delay, after := l.delay, l.after
+	l.mu.Unlock()
+	if delay > 0 {
+		time.Sleep(delay)
+	}
 	if err := l.InmemTransport.AppendEntries(id, target, args, resp); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	after := l.after
-	l.mu.Unlock()
 	if after != nil {
 		after(id, args)
 	}

@@ -82,6 +82,9 @@ func TestTransferLosesNoCommand(t *testing.T) {
 	inBubble(t, shard.Options{}, func(t *testing.T, g *group) {
 		old := g.leader()
 		to := g.nodes[(slices.Index(g.nodes, old)+1)%3]
+		to.link.mu.Lock()
+		to.link.delay = 5 * time.Millisecond // until it is known as the leader
+		to.link.mu.Unlock()
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
 		var mu sync.Mutex
@@ -188,6 +191,33 @@ func TestRaftIsRestarted(t *testing.T) {
 		}
 		if m := old.replica.Metrics(); m.Restarts != 1 {
 			t.Errorf("got %+v", m)
+		}
+	})
+}
+
+// TestRaftIsRestartedUnderLoad: raft would never answer what it holds when it
+// is shut down, so it must hold nothing.
+func TestRaftIsRestartedUnderLoad(t *testing.T) {
+	inBubble(t, shard.Options{PackCommands: 1}, func(t *testing.T, g *group) {
+		leader := g.leader()
+		leader.list.mu.Lock()
+		leader.list.delay = 100 * time.Millisecond
+		leader.list.mu.Unlock()
+		outcomes := make(chan error, 2)
+		for i := range 2 {
+			leader.replica.Submit(1, fmt.Appendf(nil, "%d text", i), func(o shard.Outcome) { outcomes <- o.Err })
+		}
+		time.Sleep(10 * time.Millisecond) // one is being applied, the other is committed
+		leader.replica.RestartRaft()
+		for range 2 {
+			select {
+			case err := <-outcomes:
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("a command in raft was not answered")
+			}
 		}
 	})
 }

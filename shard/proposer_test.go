@@ -162,6 +162,9 @@ func TestProposerPacksWhatWaits(t *testing.T) {
 			t.Fatalf("entries of %v", got)
 		}
 		for i := 1; i < 4; i++ {
+			if got := b.raft.proposed(); len(got) != min(i+2, 4) {
+				t.Fatalf("entries of %v: nine waited for entry %d", got, 3)
+			}
 			b.raft.answer(i, nil)
 			synctest.Wait()
 		}
