@@ -274,6 +274,75 @@ func TestRefusedForNowKeepsOrder(t *testing.T) {
 	})
 }
 
+// TestRefusedCommandHoldsBackLaterOnes: what was started after a refusal is
+// written only behind the retry.
+func TestRefusedCommandHoldsBackLaterOnes(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.unlatched = true
+		c.conversation("tea", "tom")
+		c.conversation("milk", "tom")
+		refusals := 0
+		c.on = func(_ *node, r *pb.Request) fate {
+			if r.GetSendMessage().GetConversation() == "tea" && r.GetN() == 1 && refusals < 3 {
+				refusals++
+				return fate{refuse: refuse(wire.CodeUnavailable)}
+			}
+			return fate{}
+		}
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		v := tom.Conversation("tea")
+		v.SendAsync(t.Context(), Text("0"), func(Sent, error) {})
+		synctest.Wait() // it is refused
+		v.SendAsync(t.Context(), Text("1"), func(Sent, error) {})
+		if _, err := tom.Conversation("milk").Send(t.Context(), Text("x")); err != nil || refusals != 1 {
+			t.Errorf("another conversation waits too: %v after %d refusals", err, refusals)
+		}
+		if err := tom.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.bodies("tea"); !slices.Equal(got, numbers(2)) {
+			t.Errorf("the conversation has %v, want 0 and 1", got)
+		}
+	})
+}
+
+// TestRetryWaitsUntilAllAreAnswered: only then can a node tell what was sent
+// before its refusal from what is sent after it.
+func TestRetryWaitsUntilAllAreAnswered(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.unlatched = true
+		c.conversation("tea", "tom")
+		firsts := 0
+		c.on = func(_ *node, r *pb.Request) fate {
+			if r.GetN() == 1 {
+				firsts++
+				if firsts == 1 {
+					return fate{refuse: refuse(wire.CodeUnavailable)}
+				}
+			}
+			return fate{swallow: r.GetN() == 2}
+		}
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		ctx, cancel := context.WithCancel(t.Context())
+		v := tom.Conversation("tea")
+		v.SendAsync(t.Context(), Text("0"), func(Sent, error) {})
+		v.SendAsync(ctx, Text("1"), func(Sent, error) {})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if firsts != 1 {
+			t.Fatalf("1 was written %d times while 2 had no answer", firsts)
+		}
+		cancel() // 2 is given up
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if firsts != 2 {
+			t.Fatalf("1 was written %d times, want 2", firsts)
+		}
+	})
+}
+
 func TestContextEndsRetries(t *testing.T) {
 	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom")

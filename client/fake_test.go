@@ -43,6 +43,8 @@ type cluster struct {
 	on func(n *node, r *pb.Request) fate
 	// drop says which pushes are lost.
 	drop func(log string, offset uint64) bool
+	// unlatched nodes do not keep the order where they refuse.
+	unlatched bool
 	// maxInFlight is told in the welcome.
 	maxInFlight uint32
 }
@@ -363,7 +365,7 @@ func (s *nodeSession) request(r *pb.Request) bool {
 	if f.swallow {
 		return true
 	}
-	if r.GetN() > 0 {
+	if r.GetN() > 0 && !c.unlatched {
 		if s.latched(laneOf(r), r.GetN()) {
 			f.refuse = refuse(wire.CodeUnavailable)
 		} else if f.refuse != nil && wire.Code(f.refuse.GetCode()).Retryable() {

@@ -24,8 +24,9 @@ type lane struct {
 	gate   gate                          // places in the window
 
 	flight    int     // written to the session and not answered
-	holding   bool    // one was refused for now: nothing is written until flight is 0 and a pause is over
+	holding   bool    // one was refused for now: nothing is written until flight is 0 and a pause is over, and then a probe
 	scheduled bool    // the pause has begun
+	probe     *call   // the one that is written while the lane holds; nil: none
 	held      []*call // refused, or behind one that was
 	refusals  int     // since the last success; the pause grows with it
 }
@@ -59,10 +60,26 @@ func (l *lane) quiet() bool {
 	return l.gate.free == window && len(l.gate.waiting) == 0
 }
 
-// release ends a hold and returns what is to be written, in order.
+// resume ends the pause of a lane that holds. Its first command goes alone, as
+// a probe: while the cluster refuses, the others stay behind it, in order, and
+// do not add to its load.
+func (l *lane) resume() []*call {
+	l.scheduled = false
+	l.held = slices.DeleteFunc(l.held, func(c *call) bool { return c.over })
+	if len(l.held) == 0 {
+		l.holding = false
+		return nil
+	}
+	slices.SortFunc(l.held, byOrder)
+	l.probe, l.held = l.held[0], l.held[1:]
+	return []*call{l.probe}
+}
+
+// release ends the hold, when the probe was answered, and returns what is to be
+// written, in order.
 func (l *lane) release() []*call {
-	held := l.held
-	l.held, l.holding, l.scheduled = nil, false, false
+	held := slices.DeleteFunc(l.held, func(c *call) bool { return c.over })
+	l.held, l.probe, l.holding = nil, nil, false
 	slices.SortFunc(held, byOrder)
 	return held
 }

@@ -248,6 +248,9 @@ func (l *link) finishLocked(c *call) {
 	}
 	l.groundLocked(c)
 	if c.lane != nil {
+		if c.lane.probe == c {
+			c.lane.probe = nil
+		}
 		c.lane.settle(c.n)
 		l.maybeScheduleLocked(c.lane, 0)
 	}
@@ -285,8 +288,8 @@ func (l *link) groundLocked(c *call) {
 func (l *link) answer(s *session, resp *pb.Response) {
 	l.mu.Lock()
 	c := l.mu.flight[resp.GetId()]
-	if c == nil || l.mu.session != s {
-		l.mu.Unlock() // given up, or of a session that is over
+	if c == nil {
+		l.mu.Unlock() // given up, or written to a session after this one
 		return
 	}
 	now := time.Now()
@@ -301,8 +304,11 @@ func (l *link) answer(s *session, resp *pb.Response) {
 		return
 	}
 	l.mu.succeeded = now
-	if c.lane != nil {
-		c.lane.refusals = 0
+	if ln := c.lane; ln != nil {
+		ln.refusals = 0
+		if ln.probe == c {
+			l.mu.queue.pushFront(ln.release())
+		}
 	}
 	l.finishLocked(c)
 	l.mu.Unlock()
@@ -332,8 +338,8 @@ func (l *link) refusedLocked(c *call, err *wire.Error, after time.Duration) {
 		l.pauseLocked(pause{call: c, due: time.Now().Add(max(after, backoff(c.refused)))})
 		return
 	}
-	if !c.lane.holding {
-		c.lane.holding = true
+	if !c.lane.holding || c.lane.probe == c {
+		c.lane.holding, c.lane.probe = true, nil
 		c.lane.refusals++
 	}
 	c.lane.held = append(c.lane.held, c)
@@ -343,7 +349,7 @@ func (l *link) refusedLocked(c *call, err *wire.Error, after time.Duration) {
 // maybeScheduleLocked begins the pause of a lane that holds and has nothing in
 // flight any more.
 func (l *link) maybeScheduleLocked(ln *lane, after time.Duration) {
-	if !ln.holding || ln.scheduled || ln.flight > 0 {
+	if !ln.holding || ln.scheduled || ln.flight > 0 || ln.probe != nil {
 		return
 	}
 	ln.scheduled = true
@@ -360,7 +366,7 @@ func (l *link) resumeLocked(now time.Time) {
 	for len(l.mu.paused) > 0 && !l.mu.paused[0].due.After(now) {
 		p := heap.Pop(&l.mu.paused).(pause)
 		if p.lane != nil {
-			l.mu.queue.pushFront(slices.DeleteFunc(p.lane.release(), func(c *call) bool { return c.over }))
+			l.mu.queue.pushFront(p.lane.resume())
 			continue
 		}
 		if p.resume != nil {
@@ -404,6 +410,7 @@ func (l *link) lose(s *session) {
 			continue
 		case ln != nil && ln.holding:
 			ln.held = append(ln.held, c)
+			ln.probe = nil // if there is one it is c: nothing else was in flight
 		default:
 			again = append(again, c)
 		}

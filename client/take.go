@@ -46,7 +46,7 @@ func (l *link) takeCallsLocked(s *session, now time.Time) {
 		if c == nil {
 			return
 		}
-		if c.lane != nil && c.lane.holding {
+		if c.lane != nil && c.lane.holding && c.lane.probe != c {
 			c.lane.held = append(c.lane.held, c)
 			continue
 		}
