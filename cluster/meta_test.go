@@ -5,200 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/raft"
 
 	"github.com/quorate/quorate/wire"
 )
-
-// world is a meta group whose nodes live in one bubble.
-type world struct {
-	t     *testing.T
-	boot  Bootstrap
-	opts  Options
-	disks map[wire.NodeID]Stores // what survives a node's life
-	nodes map[wire.NodeID]*member
-}
-
-// memoryLog is raft's store in memory without its trap: cutting an empty log
-// from 0 on, as raft does after an install, makes its last index the largest
-// number there is.
-type memoryLog struct{ *raft.InmemStore }
-
-func (l memoryLog) DeleteRange(first, last uint64) error {
-	if first == 0 {
-		return nil
-	}
-	return l.InmemStore.DeleteRange(first, last)
-}
-
-// member is one life of a node.
-type member struct {
-	meta *Meta
-	net  *raft.InmemTransport
-}
-
-func newWorld(t *testing.T, boot Bootstrap, opts Options) *world {
-	w := &world{t: t, boot: boot, opts: opts, disks: make(map[wire.NodeID]Stores), nodes: make(map[wire.NodeID]*member)}
-	for _, n := range boot.Nodes {
-		log := raft.NewInmemStore()
-		w.disks[n.ID] = Stores{Log: memoryLog{log}, Stable: log, Snapshots: raft.NewInmemSnapshotStore()}
-	}
-	t.Cleanup(w.stopAll)
-	return w
-}
-
-func (w *world) startAll() {
-	for _, n := range w.boot.Nodes {
-		w.start(n.ID)
-	}
-}
-
-func (w *world) stopAll() {
-	for id := range w.nodes {
-		w.stop(id)
-	}
-}
-
-// start begins a node's next life on its disk.
-func (w *world) start(id wire.NodeID) *Meta {
-	w.t.Helper()
-	_, net := raft.NewInmemTransport(raft.ServerAddress(id))
-	for peer, m := range w.nodes {
-		net.Connect(raft.ServerAddress(peer), m.net)
-		m.net.Connect(raft.ServerAddress(id), net)
-	}
-	meta, err := Open(id, w.disks[id], Links{Raft: net, Forward: w.forward}, w.boot, w.opts)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.nodes[id] = &member{meta, net}
-	return meta
-}
-
-func (w *world) stop(id wire.NodeID) {
-	m := w.nodes[id]
-	w.cut(id)
-	delete(w.nodes, id)
-	if err := m.meta.Close(); err != nil {
-		w.t.Error(err)
-	}
-}
-
-// cut takes a node off the network.
-func (w *world) cut(id wire.NodeID) {
-	for _, m := range w.nodes {
-		m.net.Disconnect(raft.ServerAddress(id))
-	}
-	w.nodes[id].net.DisconnectAll()
-}
-
-// heal undoes cut.
-func (w *world) heal(id wire.NodeID) {
-	for peer, m := range w.nodes {
-		if peer != id {
-			w.nodes[id].net.Connect(raft.ServerAddress(peer), m.net)
-			m.net.Connect(raft.ServerAddress(id), w.nodes[id].net)
-		}
-	}
-}
-
-// forward is the way between nodes: errors cross it as the node makes them.
-func (w *world) forward(ctx context.Context, to wire.NodeID, body []byte) ([]byte, error) {
-	m := w.nodes[to]
-	if m == nil {
-		return nil, wire.Errorf(wire.CodeUnavailable, "meta", "node %s is down", to)
-	}
-	answer, err := m.meta.Receive(ctx, body)
-	if moved, ok := errors.AsType[*NotLeaderError](err); ok {
-		return nil, &wire.Error{Code: wire.CodeNotLeader, Leader: moved.Leader}
-	}
-	return answer, err
-}
-
-// ready waits until every running node knows that the cluster is set up.
-func (w *world) ready() {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	for id, m := range w.nodes {
-		if err := m.meta.WaitReady(ctx); err != nil {
-			w.t.Fatalf("node %s is not ready: %v", id, err)
-		}
-	}
-}
-
-func (w *world) leader() wire.NodeID {
-	w.t.Helper()
-	for range 100 {
-		for id, m := range w.nodes {
-			if m.meta.IsLeader() {
-				return id
-			}
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	w.t.Fatal("no leader within 10 s")
-	return ""
-}
-
-// follower returns a node that does not lead.
-func (w *world) follower() wire.NodeID {
-	w.t.Helper()
-	leader := w.leader()
-	for _, n := range w.boot.Nodes {
-		if n.ID != leader && w.nodes[n.ID] != nil {
-			return n.ID
-		}
-	}
-	w.t.Fatal("no follower")
-	return ""
-}
-
-func (w *world) propose(at wire.NodeID, c Command) Result {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	for {
-		res, err := w.nodes[at].meta.Propose(ctx, c)
-		if err == nil {
-			return res
-		}
-		if !errors.Is(err, ErrUncertain) || ctx.Err() != nil {
-			w.t.Fatalf("propose %s at %s: %v", c.kind(), at, err)
-		}
-		time.Sleep(retryPause) // the leader was lost; asking again is harmless
-	}
-}
-
-// agree waits until all nodes' tables are the same.
-func (w *world) agree(index uint64) {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	digests := make(map[string][]wire.NodeID)
-	for id, m := range w.nodes {
-		if err := m.meta.Wait(ctx, index); err != nil {
-			w.t.Fatalf("node %s does not get to index %d: %v", id, index, err)
-		}
-		s, err := m.meta.Status()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		digest := fmt.Sprintf("%d %s", s.Table, s.Digest)
-		digests[digest] = append(digests[digest], id)
-	}
-	if len(digests) != 1 {
-		w.t.Errorf("tables differ: %v", digests)
-	}
-}
-
-func setting(key, value string) PutSetting { return PutSetting{Key: key, Value: value} }
 
 // TestBootstrapOnce gives all nodes the same Bootstrap: one Init is committed,
 // and a second life with it changes nothing.
@@ -342,6 +156,23 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
+// TestRefreshNotFromAnOldLeader asks a leader the moment it is cut off, when it
+// does not know yet that it leads nobody.
+func TestRefreshNotFromAnOldLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, testBootstrap(3), Options{})
+		w.startAll()
+		w.ready()
+		leader := w.leader()
+		w.cut(leader)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := w.nodes[leader].meta.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Refresh = %v, want its deadline exceeded", err)
+		}
+	})
+}
+
 // TestSnapshotKnownAtOnce restarts one node alone: it has no leader, but it
 // has the table, because a snapshot follows each change.
 func TestSnapshotKnownAtOnce(t *testing.T) {
@@ -405,74 +236,6 @@ func TestNonvoters(t *testing.T) {
 		}
 		w.agree(w.propose("n6", setting("a", "1")).Index)
 	})
-}
-
-// TestSwarm cuts, heals, stops and starts nodes at random while settings are
-// put: what was acknowledged is there at the end, on all nodes the same.
-func TestSwarm(t *testing.T) {
-	seeds := uint64(20)
-	if testing.Short() {
-		seeds = 5
-	}
-	for seed := range seeds {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { swarm(t, rand.New(rand.NewPCG(seed, 2))) })
-		})
-	}
-}
-
-func swarm(t *testing.T, rng *rand.Rand) {
-	w := newWorld(t, testBootstrap(3), Options{
-		TrailingLogs:  []uint64{minTrailingLogs, 10_240}[rng.IntN(2)],
-		SnapshotDelay: time.Duration(1+rng.IntN(2000)) * time.Millisecond,
-	})
-	w.startAll()
-	w.ready()
-	acked := make(map[string]string)
-	for range 60 {
-		id := w.boot.Nodes[rng.IntN(3)].ID
-		switch m := w.nodes[id]; {
-		case m == nil:
-			w.start(id)
-		case rng.IntN(4) == 0:
-			w.cut(id)
-		case rng.IntN(4) == 0:
-			w.heal(id)
-		case rng.IntN(8) == 0:
-			w.stop(id)
-		default:
-			for range 1 + rng.IntN(40) {
-				putSome(t, rng, m.meta, acked)
-			}
-		}
-		time.Sleep(time.Duration(rng.IntN(700)) * time.Millisecond)
-	}
-	for _, n := range w.boot.Nodes {
-		if w.nodes[n.ID] == nil {
-			w.start(n.ID)
-		}
-		w.heal(n.ID)
-	}
-	w.agree(w.propose(w.leader(), setting("last", "x")).Index)
-	for key, value := range acked {
-		if got := w.nodes["n2"].meta.Table().Setting(key); got != value {
-			t.Errorf("setting %s = %q, want the acknowledged %q", key, got, value)
-		}
-	}
-}
-
-// putSome puts a random setting and notes it if it is acknowledged.
-func putSome(t *testing.T, rng *rand.Rand, m *Meta, acked map[string]string) {
-	key, value := fmt.Sprint(rng.IntN(5)), fmt.Sprint(rng.Uint64())
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	res, err := m.Propose(ctx, setting(key, value))
-	switch {
-	case err == nil && res.Err() == nil:
-		acked[key] = value
-	case errors.Is(err, ErrUncertain):
-		delete(acked, key) // it may yet be done
-	}
 }
 
 func TestResign(t *testing.T) {
