@@ -16,7 +16,7 @@ import (
 // disk. Replicas that scrubbed at the same index have the same hash.
 type ScrubResult struct {
 	ID    uint64
-	Slot  wire.Slot
+	Slots wire.SlotRange
 	Index uint64 // of the Scrub command: the rows are as they were right after it
 	Hash  uint64
 	Err   error // nil, or why there is no hash; a corruption found by the store, for example
@@ -94,7 +94,7 @@ func (s *Scrubber) Close() {
 
 // Start takes a scrub. It does not wait.
 func (s *Scrubber) Start(scrub *state.Scrub) {
-	s.add(scrubJob{ScrubResult{ID: scrub.ID, Slot: scrub.Slot, Index: scrub.Index}, scrub})
+	s.add(scrubJob{ScrubResult{ID: scrub.ID, Slots: scrub.Slots, Index: scrub.Index}, scrub})
 }
 
 func (s *Scrubber) add(job scrubJob) {
@@ -157,7 +157,7 @@ func (s *Scrubber) scrub(job scrubJob) {
 func (s *Scrubber) finish(job scrubJob, err error) {
 	job.result.Err = errors.Join(err, job.rows.Close())
 	if job.result.Err != nil && !errors.Is(job.result.Err, ErrScrubSkipped) {
-		s.opts.Logger.Error("scrub found damage", "slot", job.result.Slot, "index", job.result.Index, "error", job.result.Err)
+		s.opts.Logger.Error("scrub found damage", "slots", job.result.Slots, "index", job.result.Index, "error", job.result.Err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -222,7 +222,7 @@ func TestRealStateReplicatesAndScrubs(t *testing.T) {
 		if seq := g.send("hello", 51); seq != 50 {
 			t.Errorf("a retry of the last message has the sequence %d", seq)
 		}
-		g.propose(&state.Scrub{Slot: wire.SlotOf(app, string(conv)), ID: 5}, 0)
+		g.propose(&state.Scrub{Slots: wire.SlotRange{First: wire.SlotOf(app, string(conv)), Last: wire.SlotOf(app, string(conv))}, ID: 5}, 0)
 		g.settle()
 		time.Sleep(time.Second)
 		var first shard.ScrubResult
