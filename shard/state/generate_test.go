@@ -197,7 +197,8 @@ func (g *generator) command() (Header, Command) {
 	case 12:
 		return h, &Login{User: g.user(), Tag: pick(g.rng, "", "phone"), Session: fmt.Sprint(g.rng.IntN(9)), Node: "n1", Device: "d"}
 	case 13:
-		return h, &Scrub{Slot: wire.SlotOf(scriptApp, string(in)), ID: g.rng.Uint64N(100)}
+		slot := wire.SlotOf(scriptApp, string(in))
+		return h, &Scrub{Slots: wire.SlotRange{First: slot, Last: slot}, ID: g.rng.Uint64N(100)}
 	default:
 		c := &SendMessage{Conversation: in, Body: body, MentionAll: g.rng.IntN(9) == 0}
 		if g.rng.IntN(4) == 0 {

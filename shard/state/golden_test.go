@@ -111,7 +111,7 @@ func conversationCommands() []Command {
 		&EditMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), Body: []byte("hi"), ContentType: "text", Mentions: users, MentionAll: true},
 		&RecallMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1)},
 		&Trim{Conversation: "tea", Upto: 300},
-		&Scrub{Slot: 515, ID: 300},
+		&Scrub{Slots: wire.SlotRange{First: 515, Last: 516}, ID: 300},
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/quorate/quorate/wire/bin"
 )
 
-// Scrub is the command that compares replicas' rows of a slot: each replica
-// hashes the slot as it is right after the command. It changes nothing.
+// Scrub is the command that compares replicas' rows of some slots: each replica
+// hashes them as they are right after the command. It changes nothing.
 type Scrub struct {
-	Slot wire.Slot
-	ID   uint64 // names the scrub in what replicas report
+	Slots wire.SlotRange
+	ID    uint64 // names the scrub in what replicas report
 
 	Index uint64 // of the entry; set when the scrub is handed to Options.ScrubAt
 	it    *pebble.Iterator
@@ -23,39 +23,47 @@ type Scrub struct {
 
 func (c *Scrub) kind() Kind { return kindScrub }
 
-func (c *Scrub) subject() Subject { return Subject{Slot: c.Slot} }
+func (c *Scrub) subject() Subject { return Subject{Slot: c.Slots.First} }
 
 func (c *Scrub) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(c.Slot))
+	b = binary.BigEndian.AppendUint16(b, uint16(c.Slots.First))
+	b = binary.BigEndian.AppendUint16(b, uint16(c.Slots.Last))
 	return bin.AppendUvarint(b, c.ID)
 }
 
 func (c *Scrub) decode(in *bin.Reader) {
-	c.Slot, c.ID = wire.Slot(in.Uint16()), in.Uvarint()
+	c.Slots.First, c.Slots.Last = wire.Slot(in.Uint16()), wire.Slot(in.Uint16())
+	if c.Slots.Last < c.Slots.First {
+		in.Fail(fmt.Errorf("%w: slots %s", bin.ErrRange, c.Slots))
+	}
+	c.ID = in.Uvarint()
 }
 
 func (c *Scrub) apply(t *txn, _ *Header) Result {
+	if !t.owns(c.Slots.Last) {
+		return refuse(Moved, "a slot is another shard's")
+	}
 	c.Index = t.index
 	return Result{}
 }
 
-// startScrub opens the iterator over the slot's rows as they are now, right
+// startScrub opens the iterator over the slots' rows as they are now, right
 // after the entry's commit.
 func (s *State) startScrub(c *Scrub) error {
 	if s.opts.ScrubAt == nil {
 		return nil
 	}
-	start, end := Bounds(wire.SlotRange{First: c.Slot, Last: c.Slot})
+	start, end := Bounds(c.Slots)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
 	if err != nil {
-		return fmt.Errorf("open an iterator of slot %d: %w", c.Slot, err)
+		return fmt.Errorf("open an iterator of slots %s: %w", c.Slots, err)
 	}
 	c.it = it
 	s.opts.ScrubAt(c)
 	return nil
 }
 
-// Hash returns a hash over all rows of the slot but the shard's record. It calls
+// Hash returns a hash over all rows of the slots but the shard's record. It calls
 // pace after each row with its size, so that the caller can slow it down; false
 // stops it with ok false. It is called once, from any goroutine.
 func (c *Scrub) Hash(pace func(bytes int) bool) (hash uint64, ok bool, err error) {
@@ -68,7 +76,7 @@ func (c *Scrub) Hash(pace func(bytes int) bool) (hash uint64, ok bool, err error
 		}
 		value, err := c.it.ValueAndErr()
 		if err != nil {
-			return 0, false, fmt.Errorf("scrub slot %d: %w", c.Slot, err)
+			return 0, false, fmt.Errorf("scrub slots %s: %w", c.Slots, err)
 		}
 		var lengths [8]byte
 		binary.BigEndian.PutUint32(lengths[:4], uint32(len(key)))
@@ -81,7 +89,7 @@ func (c *Scrub) Hash(pace func(bytes int) bool) (hash uint64, ok bool, err error
 		}
 	}
 	if err := c.it.Error(); err != nil {
-		return 0, false, fmt.Errorf("scrub slot %d: %w", c.Slot, err)
+		return 0, false, fmt.Errorf("scrub slots %s: %w", c.Slots, err)
 	}
 	return d.Sum64(), true, nil
 }
@@ -89,7 +97,7 @@ func (c *Scrub) Hash(pace func(bytes int) bool) (hash uint64, ok bool, err error
 // Close lets go of the rows. It must be called once for each Scrub handed out.
 func (c *Scrub) Close() error {
 	if err := c.it.Close(); err != nil {
-		return fmt.Errorf("end the scrub of slot %d: %w", c.Slot, err)
+		return fmt.Errorf("end the scrub of slots %s: %w", c.Slots, err)
 	}
 	return nil
 }
