@@ -33,13 +33,13 @@ func (c *Scrub) append(b []byte) []byte {
 
 func (c *Scrub) decode(in *bin.Reader) {
 	c.Slots.First, c.Slots.Last = wire.Slot(in.Uint16()), wire.Slot(in.Uint16())
-	if c.Slots.Last < c.Slots.First {
-		in.Fail(fmt.Errorf("%w: slots %s", bin.ErrRange, c.Slots))
-	}
 	c.ID = in.Uvarint()
 }
 
 func (c *Scrub) apply(t *txn, _ *Header) Result {
+	if c.Slots.Last < c.Slots.First {
+		return refuse(Invalid, "the slots are in the wrong order")
+	}
 	if !t.owns(c.Slots.Last) {
 		return refuse(Moved, "a slot is another shard's")
 	}
