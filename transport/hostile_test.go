@@ -386,7 +386,7 @@ func TestQUICRestart(t *testing.T) {
 	after := start(before.quic)
 	defer func() { _ = after.edge.Close() }()
 	begin := time.Now()
-	mustWrite(t, client, "anybody there?")
+	mustWrite(t, client, "ping")
 	if err := second(client.ReadFrame()); !errors.Is(err, ErrLost) {
 		t.Errorf("the client sees %v, want ErrLost", err)
 	}

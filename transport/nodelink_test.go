@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"net"
 	"os"
@@ -93,6 +94,10 @@ func TestNodesRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := credentialsOf(t, ca, "n1")
+	// Certificates that our own authority made and should not have.
+	roleless := issued(t, ca, pkix.Name{CommonName: "n1", Organization: []string{"c1"}, OrganizationalUnit: []string{"edge"}})
+	misplaced := issued(t, ca, pkix.Name{CommonName: "n1", Organization: []string{"c2"}, OrganizationalUnit: []string{RoleNode}})
+	misplaced.cluster = "c1" // it would talk to ours
 	// Somebody of another cluster who trusts ours.
 	foreign := credentialsOf(t, namesake, "n1")
 	foreign.pool, foreign.cluster = ca.Pool(), "c1"
@@ -105,6 +110,8 @@ func TestNodesRefuse(t *testing.T) {
 		{"another authority of the same cluster id", credentialsOf(t, other, "n1"), "unknown authority"},
 		{"another cluster", foreign, "remote error: tls"},
 		{"a client-side certificate of our authority", credentialsWith(t, ca, server), "certificate"},
+		{"without the role of a node", roleless, "remote error: tls"},
+		{"our authority, another cluster", misplaced, "remote error: tls"},
 		{"an expired certificate", credentialsWith(t, ca, old), "remote error: tls"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -161,6 +168,18 @@ func TestNodesRefuse(t *testing.T) {
 			}
 		}
 	})
+}
+
+// issued returns credentials with a certificate for a client of that subject.
+func issued(t *testing.T, ca *CA, subject pkix.Name) *Credentials {
+	t.Helper()
+	pair, err := ca.issueLeaf(&x509.Certificate{
+		Subject: subject, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return credentialsWith(t, ca, pair)
 }
 
 // dialAndRead returns the error of the dial, or else of the first read.

@@ -69,13 +69,21 @@ func (c *tlsConn) readEnd() error {
 			return err
 		}
 	}
-	code, n := binary.Uvarint(rest)
-	if n <= 0 || code > 1<<16-1 {
-		return fmt.Errorf("%w: a close without a code", ErrMalformed)
+	told, err := parseEnd(rest)
+	if err != nil {
+		return err
 	}
-	told := &CloseError{Code: CloseCode(code), Reason: cutReason(string(rest[n:]))}
 	c.ending.told.Store(told)
 	return told
+}
+
+// parseEnd reads what stands behind the 0 of an end record.
+func parseEnd(rest []byte) (*CloseError, error) {
+	code, n := binary.Uvarint(rest)
+	if n <= 0 || code > 1<<16-1 {
+		return nil, fmt.Errorf("%w: a close without a code", ErrMalformed)
+	}
+	return &CloseError{Code: CloseCode(code), Reason: cutReason(string(rest[n:]))}, nil
 }
 
 func (c *tlsConn) WriteFrames(frames [][]byte) error {
