@@ -12,10 +12,11 @@ type fate struct {
 	fatal func(error)
 	first atomic.Pointer[error]
 	dead  chan struct{} // closed with the first error
+	told  chan struct{} // closed when fatal has returned, which it should not
 }
 
 func newFate(fatal func(error)) *fate {
-	return &fate{fatal: fatal, dead: make(chan struct{})}
+	return &fate{fatal: fatal, dead: make(chan struct{}), told: make(chan struct{})}
 }
 
 // fail settles the fate and returns what every caller should return.
@@ -23,6 +24,7 @@ func (f *fate) fail(err error) error {
 	if f.first.CompareAndSwap(nil, &err) {
 		close(f.dead)
 		f.fatal(err)
+		close(f.told)
 	}
 	return f.err()
 }

@@ -3,6 +3,7 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,6 +176,64 @@ func TestTruncate(t *testing.T) {
 			mustOpenToy(t, s, 1).wantSpan(t, c.wantFirst, c.wantLast)
 		})
 	}
+}
+
+// TestTruncatedEndStaysAway cuts the power after the end of a log was deleted.
+func TestTruncatedEndStaysAway(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s := openStores(t, disk, Options{})
+	defer closeStores(t, s)
+	y := mustOpenToy(t, s, 1)
+	y.append(t, 1, 10, 1)
+	if err := y.group.DeleteRange(6, 10); err != nil {
+		t.Fatal(err)
+	}
+	left := openStores(t, disk.CrashClone(vfs.CrashCloneCfg{}), Options{})
+	defer closeStores(t, left)
+	mustOpenToy(t, left, 1).wantSpan(t, 1, 5)
+}
+
+// TestConcurrentUse does what the rafts of a node do at once.
+func TestConcurrentUse(t *testing.T) {
+	s := openStores(t, vfs.NewMem(), Options{MemTableBytes: 64 << 10})
+	defer closeStores(t, s)
+	var wg sync.WaitGroup
+	for shard := range uint32(4) {
+		y := mustOpenToy(t, s, shard)
+		appended := make(chan uint64, 300)
+		wg.Go(func() {
+			defer close(appended)
+			for i := uint64(1); i <= 300; i++ {
+				y.append(t, i, i, 1)
+				appended <- i
+			}
+		})
+		applied := make(chan uint64, 300)
+		wg.Go(func() {
+			defer close(applied)
+			for i := range appended {
+				if err := y.apply(i); err != nil {
+					t.Error(err)
+				}
+				applied <- i
+			}
+		})
+		wg.Go(func() {
+			for i := range applied {
+				if i%50 != 0 {
+					continue
+				}
+				if err := y.snapshot(i, 1, i-10); err != nil {
+					t.Error(err)
+				}
+				if list, err := y.snaps.List(); err != nil || len(list) != 1 || list[0].Index < i {
+					t.Errorf("List() = %v, %v after %d", list, err, i)
+				}
+			}
+			y.wantSpan(t, 291, 300)
+		})
+	}
+	wg.Wait()
 }
 
 func TestAppendLeavesNoGap(t *testing.T) {

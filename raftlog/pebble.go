@@ -71,12 +71,13 @@ func (s *Stores) commonOptions(fs vfs.FS, side *side) *pebble.Options {
 // side is one store's connection with the rest: its logger and its events.
 // Pebble calls it with its own locks held.
 type side struct {
-	name   string
-	logger *slog.Logger
-	fate   *fate
-	errs   chan<- error // taken by Stores.run, outside of Pebble's locks
-	stall  stall
-	broken atomic.Bool // Pebble has given up in the middle of something
+	name    string
+	logger  *slog.Logger
+	fate    *fate
+	errs    chan<- error // taken by Stores.run, outside of Pebble's locks
+	stall   stall
+	watched atomic.Bool // Stores.run takes errs
+	broken  atomic.Bool // Pebble has given up in the middle of something
 }
 
 // backgroundError hands an error to Stores.run. One is enough: the first ends
@@ -100,26 +101,43 @@ func (s *side) Errorf(format string, args ...any) {
 	s.logger.Error("pebble reports an error", "store", s.name, "text", fmt.Sprintf(format, args...))
 }
 
-// Fatalf implements pebble.Logger. Pebble relies on it not to return.
+// Fatalf implements pebble.Logger. Pebble relies on it not to return, and may
+// hold its locks: so Stores.run is asked to call Options.Fatal, which ends the
+// process. If it does not, or while the stores are being opened, a panic ends
+// the work that cannot go on.
 func (s *side) Fatalf(format string, args ...any) {
 	s.broken.Store(true)
-	err := fmt.Errorf("%s store: %s", s.name, fmt.Sprintf(format, args...))
-	_ = s.fate.fail(err)
-	panic(pebbleFatalError{err})
+	err := &pebbleFatalError{text: s.name + " store: " + fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			err.cause = cause
+		}
+	}
+	if s.watched.Load() {
+		s.backgroundError(err)
+		<-s.fate.told
+	}
+	panic(err)
 }
 
-// pebbleFatalError is what Fatalf panics with; a commit turns it into its error.
-type pebbleFatalError struct{ err error }
+// pebbleFatalError is what Fatalf panics with; durable work returns it.
+type pebbleFatalError struct {
+	text  string
+	cause error
+}
 
-// Error implements error, for the text of an uncaught panic.
-func (p pebbleFatalError) Error() string { return p.err.Error() }
+// Error implements error.
+func (e *pebbleFatalError) Error() string { return e.text }
+
+// Unwrap gives the error of the disk, if there is one.
+func (e *pebbleFatalError) Unwrap() error { return e.cause }
 
 // survive turns Pebble's own way of giving up into an error.
 func survive(work func() error) (err error) {
 	defer func() {
 		p := recover()
-		if fatal, ok := p.(pebbleFatalError); ok {
-			err = fatal.err
+		if fatal, ok := p.(*pebbleFatalError); ok {
+			err = fatal
 		} else if p != nil {
 			panic(p)
 		}

@@ -39,7 +39,8 @@ type Stores struct {
 	flusher  flusher
 	counters counters
 	errs     chan error    // cap 1: from Pebble's own goroutines, which hold its locks
-	closing  chan struct{} // closed by Close
+	closing  chan struct{} // closed when Close begins
+	closed   chan struct{} // closed when the stores are closed
 	running  sync.WaitGroup
 
 	mu struct {
@@ -68,15 +69,18 @@ func Open(dir string, fs vfs.FS, opts Options) (*Stores, error) {
 		watch:       newWatchdog(max(tick, time.Millisecond)),
 		errs:        make(chan error, 1),
 		closing:     make(chan struct{}),
+		closed:      make(chan struct{}),
 	}
 	s.mu.groups, s.mu.snapshots = map[uint32]*Group{}, map[uint32]*Snapshots{}
 	s.recent.Store(int64(opts.RecentBytes))
 	s.logSide.init("log", s)
 	s.stateSide.init("state", s)
-	if err := s.open(dir); err != nil {
+	if err := survive(func() error { return s.open(dir) }); err != nil {
 		s.cache.Unref()
 		return nil, fmt.Errorf("open stores in %s: %w", dir, err)
 	}
+	s.logSide.watched.Store(true)
+	s.stateSide.watched.Store(true)
 	s.running.Go(s.run)
 	return s, nil
 }
@@ -204,17 +208,22 @@ func (s *Stores) Close() error {
 	}
 	close(s.closing)
 	<-idle
-	s.running.Wait()
+	defer s.running.Wait()
+	defer close(s.closed)
 	if s.logSide.broken.Load() || s.stateSide.broken.Load() {
 		return s.fate.err() // Pebble has given up with its locks held
 	}
-	var flushed error
-	if s.fate.err() == nil && !s.opts.mutant.noFlush {
-		flushed = s.state.Flush() // so that raft has less to replay at the next start
-	}
-	err := errors.Join(flushed, s.state.Close(), s.log.Close())
+	err := errors.Join(survive(s.flushBeforeClose), s.state.Close(), s.log.Close())
 	s.cache.Unref()
 	return err
+}
+
+// flushBeforeClose leaves raft less to replay at the next start.
+func (s *Stores) flushBeforeClose() error {
+	if s.fate.err() != nil {
+		return nil
+	}
+	return s.flushState()
 }
 
 // run looks after the stores: what takes too long, what Pebble reports, and
@@ -225,7 +234,7 @@ func (s *Stores) run() {
 	limit := s.watch.ticks(s.opts.StallLimit)
 	for {
 		select {
-		case <-s.closing:
+		case <-s.closed:
 			return
 		case err := <-s.errs:
 			_ = s.fate.fail(err)

@@ -2,10 +2,12 @@ package raftlog
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,9 +269,10 @@ func TestDiskErrorIsFatal(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var failing atomic.Bool
 			fatal := make(chan error, 10)
+			full := &os.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}
 			disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
 				if failing.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-					return errorfs.ErrInjected
+					return full
 				}
 				return nil
 			}))
@@ -285,8 +288,8 @@ func TestDiskErrorIsFatal(t *testing.T) {
 			if err == nil {
 				t.Error("it was acknowledged")
 			}
-			if err := <-fatal; !strings.Contains(err.Error(), errorfs.ErrInjected.Error()) {
-				t.Errorf("Fatal got %v, want the disk's error", err)
+			if err := <-fatal; !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("Fatal got %v, want to see that the disk is full", err)
 			}
 			if err := y.group.StoreLog(entry(3, 1)); err == nil {
 				t.Error("the store went on")
