@@ -343,6 +343,36 @@ func TestRetryWaitsUntilAllAreAnswered(t *testing.T) {
 	})
 }
 
+// TestProbeIsGivenUp: the command that goes alone after a refusal may end with
+// its context; the ones behind it must go on.
+func TestProbeIsGivenUp(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.conversation("tea", "tom")
+		tries := 0
+		c.on = func(_ *node, r *pb.Request) fate {
+			if r.GetN() != 1 {
+				return fate{}
+			}
+			tries++
+			return fate{refuse: map[bool]*pb.Error{true: refuse(wire.CodeUnavailable)}[tries == 1], swallow: tries > 1}
+		}
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		v := tom.Conversation("tea")
+		first := make(chan error, 1)
+		v.SendAsync(ctx, Text("given up"), func(_ Sent, err error) { first <- err })
+		synctest.Wait()
+		if _, err := v.Send(t.Context(), Text("0")); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-first; !errors.Is(err, context.DeadlineExceeded) || tries != 2 {
+			t.Errorf("the first one ended with %v after %d tries, want deadline exceeded after 2", err, tries)
+		}
+	})
+}
+
 func TestContextEndsRetries(t *testing.T) {
 	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom")
@@ -400,12 +430,16 @@ func TestRetryAfterLimit(t *testing.T) {
 func TestGoawayMovesWithoutAPause(t *testing.T) {
 	bubble(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom", "ann")
+		c.conversation("milk", "tom")
 		tom := dial(t, c.options("tom", "n1"))
 		defer shut(t, tom)
 		sub, err := tom.Conversation("tea").Subscribe(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.on = func(n *node, r *pb.Request) fate { return fate{mute: n.name == "n1" && r.GetSendMessage() != nil} }
+		outcome := make(chan error, 1)
+		tom.Conversation("milk").SendAsync(t.Context(), Text("x"), func(_ Sent, err error) { outcome <- err })
 		c.tell("n1", &pb.ServerFrame{Body: &pb.ServerFrame_Goaway{Goaway: &pb.Goaway{WaitMillis: 500}}})
 		time.Sleep(499 * time.Millisecond)
 		synctest.Wait()
@@ -416,6 +450,9 @@ func TestGoawayMovesWithoutAPause(t *testing.T) {
 		synctest.Wait()
 		if tom.Node() != "n2" || c.sessions("n1") != 0 {
 			t.Fatalf("the client is on %s, and n1 has %d sessions, want n2 and 0", tom.Node(), c.sessions("n1"))
+		}
+		if err := <-outcome; err != nil {
+			t.Errorf("the send that n1 owed an answer: %v", err)
 		}
 		c.say("tea", "hello")
 		if e, err := sub.Next(t.Context()); err != nil || string(e.Message.Body) != "hello" {
@@ -509,11 +546,37 @@ func TestTokenFuncIsAskedWhenTheSessionTokenIsRefused(t *testing.T) {
 		}
 		tom := dial(t, o)
 		defer shut(t, tom)
+		for _, want := range []struct {
+			void  bool
+			asked int
+		}{{false, 1}, {true, 2}, {true, 3}, {false, 3}} {
+			c.void = want.void
+			c.network.Break("client", "n1:7400")
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if asked != want.asked || c.sessions("n1") != 1 || tom.User() != "tom" {
+				t.Errorf("asked %d times, %d sessions of %s, want %d, 1 and tom", asked, c.sessions("n1"), tom.User(), want.asked)
+			}
+		}
+	})
+}
+
+func TestExpiredTokenEndsTheClient(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.void = true
+		o := c.options("", "n1")
+		token, err := SignToken(testApp, "tom", testKey, time.Now(), time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Key, o.Token = "", token
+		tom := dial(t, o)
+		defer shut(t, tom)
+		time.Sleep(2 * time.Minute)
 		c.network.Break("client", "n1:7400")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if asked != 2 || tom.User() != "tom" {
-			t.Errorf("asked %d times for a token of %s, want 2 of tom", asked, tom.User())
+		<-tom.Done()
+		if wire.CodeOf(tom.Err()) != wire.CodeUnauthenticated {
+			t.Errorf("the client ended with %v, want unauthenticated", tom.Err())
 		}
 	})
 }

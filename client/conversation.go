@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/quorate/quorate/wire"
@@ -62,14 +63,19 @@ type NewConversation struct {
 	// day.
 	TTL time.Duration
 
-	// ID is chosen by the app. Empty: by the cluster.
+	// ID is chosen by the app. Empty: 24 random hex digits, or, of a unique
+	// one, what the cluster finds.
 	ID wire.ConversationID
 }
 
 // Create makes a conversation, or finds a unique one that is there already.
 func (c *Client) Create(ctx context.Context, n NewConversation) (*Info, error) {
 	const op = "conversation.create"
-	resp, err := c.link.change(ctx, op, "", &pb.Request{Op: &pb.Request_CreateConversation{CreateConversation: &pb.CreateConversation{
+	if n.ID == "" && !n.Unique {
+		// Chosen here, so that asking again makes no second one.
+		n.ID = wire.NewConversationID(c.link.opts.Wall().Unix(), rand.Uint64())
+	}
+	resp, err := c.link.change(ctx, op, n.ID, &pb.Request{Op: &pb.Request_CreateConversation{CreateConversation: &pb.CreateConversation{
 		Kind: pb.Kind(n.Kind), Name: n.Name, Members: textsOf(n.Members), Unique: n.Unique, Id: string(n.ID),
 		Properties: n.Properties, TtlSeconds: uint32(n.TTL / time.Second),
 	}}})

@@ -43,9 +43,8 @@ type credentials struct {
 
 // next returns the token to sign in with.
 func (c *credentials) next(ctx context.Context) (string, error) {
-	if c.opts.Key != "" {
-		now := c.opts.Wall()
-		return SignToken(c.opts.App, c.opts.User, c.opts.Key, now, tokenLife)
+	if key := c.key(); key != "" {
+		return SignToken(c.opts.App, c.opts.User, key, c.opts.Wall(), tokenLife)
 	}
 	if c.spent && c.session != "" {
 		return c.session, nil
@@ -60,13 +59,21 @@ func (c *credentials) next(ctx context.Context) (string, error) {
 	return token, nil
 }
 
+// key is what the client signs with itself, if it does.
+func (c *credentials) key() string {
+	if c.opts.MasterKey != "" {
+		return c.opts.MasterKey
+	}
+	return c.opts.Key
+}
+
 // accepted remembers what a welcome gave.
 func (c *credentials) accepted(session string) { c.session, c.spent = session, true }
 
 // refused tells whether there is another token to try after the last one was
 // refused.
 func (c *credentials) refused() bool {
-	again := c.spent && c.session != "" && c.opts.Key == ""
+	again := c.spent && c.session != "" && c.key() == ""
 	c.spent = false
 	return again
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +46,8 @@ type cluster struct {
 	drop func(log string, offset uint64) bool
 	// unlatched nodes do not keep the order where they refuse.
 	unlatched bool
+	// void session tokens are refused.
+	void bool
 	// maxInFlight is told in the welcome.
 	maxInFlight uint32
 }
@@ -330,8 +333,8 @@ func (n *node) serve(conn transport.Conn) {
 
 func (s *nodeSession) signIn(h *pb.Hello) *pb.Error {
 	c := s.n.c
-	user := h.GetToken()
-	if h.GetToken() != "session of "+user {
+	user, session := strings.CutPrefix(h.GetToken(), "session of ")
+	if !session || c.void {
 		parsed, err := jwt.Parse(h.GetToken(), func(*jwt.Token) (any, error) { return []byte(testKey), nil },
 			jwt.WithValidMethods([]string{"HS256"}), jwt.WithAudience(testApp), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
 		if err != nil {
@@ -346,7 +349,7 @@ func (s *nodeSession) signIn(h *pb.Hello) *pb.Error {
 	s.n.sessions[s] = true
 	w := &pb.Welcome{
 		Session: fmt.Sprintf("s%d", len(c.mu.logins)), Node: s.n.name, User: user, MaxInFlight: c.maxInFlight,
-		MaxFrameBytes: wire.MaxFrameBytes, HeartbeatMillis: 30_000, Cluster: "test",
+		SessionToken: "session of " + user, MaxFrameBytes: wire.MaxFrameBytes, HeartbeatMillis: 30_000, Cluster: "test",
 	}
 	for name := range c.mu.nodes {
 		w.Nodes = append(w.Nodes, &pb.NodeInfo{Name: name, Http: "http://" + name + ":7400", Quic: name + ":7400"})

@@ -27,7 +27,8 @@ type Range struct {
 // Page is some of a conversation's messages.
 type Page struct {
 	Messages   []Message
-	More       bool // there are more in the range
+	More       bool     // there are more in the range
+	Next       wire.Seq // with More: where the next page begins
 	LastSeq    wire.Seq
 	LastOffset wire.Offset // the page knows the log up to here
 }
@@ -51,7 +52,7 @@ func (v *Conversation) History(ctx context.Context, r Range) (*Page, error) {
 		return nil, wrongAnswer(op, resp)
 	}
 	v.link.seen.note(string(v.id), wire.Offset(p.GetLastOffset()))
-	page := &Page{More: p.GetMore(), LastSeq: wire.Seq(p.GetLastSeq()), LastOffset: wire.Offset(p.GetLastOffset())}
+	page := &Page{More: p.GetMore(), Next: wire.Seq(p.GetNextSeq()), LastSeq: wire.Seq(p.GetLastSeq()), LastOffset: wire.Offset(p.GetLastOffset())}
 	for _, m := range p.GetMessages() {
 		page.Messages = append(page.Messages, messageOf(m, string(v.id)))
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Options say where a client connects to and who it is. Servers and App are
-// needed, and one of Key, Token and TokenFunc; the rest has defaults.
+// needed, and one of Key, MasterKey, Token and TokenFunc; the rest has defaults.
 type Options struct {
 	// Servers are where to connect to, as URLs: quic://host:port, ws://host:port
 	// or wss://host:port (http and https mean the same). The first one that
@@ -32,6 +32,10 @@ type Options struct {
 	// it, each good for an hour. For programs of the app's owner: who has the
 	// key can sign in as anybody.
 	Key string
+
+	// MasterKey, instead of Key and without a User, signs in as the app itself,
+	// which may do and see everything in it. For its operators' tools.
+	MasterKey string
 
 	// Token is a token that the app's server has signed. When it has expired,
 	// the client goes on with what the cluster gave it, for up to a day.
@@ -147,18 +151,21 @@ func (o Options) validate() error {
 		bad("App %w", err)
 	}
 	ways := 0
-	for _, given := range []bool{o.Key != "", o.Token != "", o.TokenFunc != nil} {
+	for _, given := range []bool{o.Key != "", o.MasterKey != "", o.Token != "", o.TokenFunc != nil} {
 		if given {
 			ways++
 		}
 	}
 	if ways != 1 {
-		bad("%d of Key, Token and TokenFunc are set, want 1", ways)
+		bad("%d of Key, MasterKey, Token and TokenFunc are set, want 1", ways)
 	}
 	if o.Key != "" {
 		if err := wire.ValidID(string(o.User)); err != nil {
 			bad("User %w", err)
 		}
+	}
+	if o.MasterKey != "" && o.User != "" {
+		bad("User is set with MasterKey: the app itself is no user")
 	}
 	if o.AttemptTimeout < 0 || o.Silence < 0 || o.MaxPending < 0 {
 		bad("AttemptTimeout, Silence and MaxPending must not be negative")

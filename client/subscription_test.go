@@ -110,6 +110,25 @@ func TestLostPushesAreRead(t *testing.T) {
 	})
 }
 
+func TestOneLostPushIsRead(t *testing.T) {
+	withSubscription(t, 0, 0, func(t *testing.T, c *cluster, sub *Subscription) {
+		c.drop = func(_ string, o uint64) bool { return o == 3 }
+		sayMore(c, 0, 6)
+		synctest.Wait()
+		follow(t, sub, 0, 6)
+	})
+}
+
+func TestOnePushTooMany(t *testing.T) {
+	withSubscription(t, 0, 0, func(t *testing.T, c *cluster, sub *Subscription) {
+		sayMore(c, 0, maxQueued)
+		synctest.Wait()
+		sayMore(c, maxQueued, 1) // the last one finds no room, and nothing comes after it
+		synctest.Wait()
+		follow(t, sub, 0, maxQueued+1)
+	})
+}
+
 func TestBehindIsRead(t *testing.T) {
 	withSubscription(t, 0, 0, func(t *testing.T, c *cluster, sub *Subscription) {
 		c.drop = func(string, uint64) bool { return true } // the last push is lost too

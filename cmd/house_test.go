@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"node":         7,
 	"bench":        8,
 	"cmd/quorate":  9,
+	"e2e":          9,
 }
 
 // landlords says which rooms may use a library that is not ours to shape. The

@@ -78,6 +78,17 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestTheAppItself(t *testing.T) {
+	nobody := func(c *claims) { c.Subject = "" }
+	id, err := Verify("app", keys, sign(t, "master-key", jwt.SigningMethodHS256, nobody), now)
+	if err != nil || id.User != "" {
+		t.Errorf("%+v, %v, want the app", id, err)
+	}
+	if id, err := Verify("app", keys, sign(t, "app-key", jwt.SigningMethodHS256, nobody), now); err == nil {
+		t.Errorf("the app's key signs in as the app: %+v", id)
+	}
+}
+
 func TestAnAppWithoutKeysSignsNobodyIn(t *testing.T) {
 	if id, err := Verify("app", Keys{}, sign(t, "", jwt.SigningMethodHS256, nil), now); err == nil {
 		t.Errorf("signed in as %+v", id)

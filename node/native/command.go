@@ -65,7 +65,7 @@ func Translate(a Asker, req *pb.Request) (change Change, ok bool, err error) {
 	if command == nil || err != nil {
 		return Change{}, err != nil, err
 	}
-	if req.GetN() == 0 {
+	if req.GetN() == 0 && !req.GetCreateConversation().GetUnique() {
 		return Change{}, true, wire.Errorf(wire.CodeInvalid, op, "a command wants a token: n counts from 1")
 	}
 	change, err = Encode(op, root, header(a, req), command)

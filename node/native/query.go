@@ -47,7 +47,7 @@ func Asks(a Asker, req *pb.Request) (root string, atLeast wire.Offset, err error
 	case *pb.Request_GetConversation:
 		op, root = "conversation.get", r.GetConversation.GetConversation()
 	case *pb.Request_ListConversations:
-		return string(a.User), 0, nil
+		return string(a.User), 0, checkUserLog("conversation.list", a)
 	case *pb.Request_ListMembers:
 		op, root = "member.list", r.ListMembers.GetConversation()
 	case *pb.Request_History:
@@ -55,7 +55,7 @@ func Asks(a Asker, req *pb.Request) (root string, atLeast wire.Offset, err error
 	case *pb.Request_ReadLog:
 		root, atLeast = r.ReadLog.GetLog().GetConversation(), wire.Offset(r.ReadLog.GetAtLeastOffset())
 		if op = "log.read"; root == "" {
-			return string(a.User), atLeast, nil
+			return string(a.User), atLeast, checkUserLog(op, a)
 		}
 	case *pb.Request_GetCursors:
 		op, root = "cursor.list", r.GetCursors.GetConversation()
@@ -63,6 +63,14 @@ func Asks(a Asker, req *pb.Request) (root string, atLeast wire.Offset, err error
 		return "", 0, wire.Errorf(wire.CodeInvalid, op, "this node does not know the request")
 	}
 	return root, atLeast, checkConversation(op, root)
+}
+
+// checkUserLog refuses the app itself, which is no user.
+func checkUserLog(op string, a Asker) error {
+	if a.User == "" {
+		return wire.Errorf(wire.CodeInvalid, op, "the app has no log of its own: sign in as a user")
+	}
+	return nil
 }
 
 // Execute answers an encoded request from a shard's state with the encoded

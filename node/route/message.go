@@ -17,7 +17,7 @@ const (
 	MethodQuery   uint8 = 2 // a query for a replica
 	MethodMeta    uint8 = 3 // a command for the meta group's leader
 	MethodStatus  uint8 = 4 // what a node knows of itself
-	MethodChain   uint8 = 5 // a replica's checkpoints
+	MethodScrubs  uint8 = 5 // what a node's replicas have found in scrubs
 	MethodTail    uint8 = 6 // a stream: an edge tails a shard's logs
 	MethodSignal  uint8 = 7 // a transient message for a shard's leader
 )

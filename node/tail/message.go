@@ -15,7 +15,7 @@ const Version = 1
 
 // Records from an edge to a hub. A message holds one or more.
 //
-//	register | 1 | id | log | user |     tell me about the log; may the user follow it?
+//	register | 1 | id | log | user |     tell me about the log; may the user, or the app (empty), follow it?
 //	drop     | 2 | log |                 do not tell me any more
 const (
 	recordRegister byte = 1
@@ -94,8 +94,16 @@ func readLog(r *bin.Reader) state.LogKey {
 }
 
 func readID(r *bin.Reader) string {
+	id := readOptionalID(r)
+	if id == "" {
+		r.Fail(fmt.Errorf("%w: an empty id", errBadMessage))
+	}
+	return id
+}
+
+func readOptionalID(r *bin.Reader) string {
 	b := r.Bytes()
-	if len(b) == 0 || len(b) > wire.MaxIDBytes {
+	if len(b) > wire.MaxIDBytes {
 		r.Fail(fmt.Errorf("%w: an id of %d bytes", errBadMessage, len(b)))
 		return ""
 	}
@@ -124,7 +132,7 @@ func readWishes(b []byte, wish func(register), drop func(state.LogKey)) error {
 	for r.Len() > 0 {
 		switch r.Byte() {
 		case recordRegister:
-			g := register{id: r.Uvarint(), log: readLog(r), user: wire.UserID(readID(r))}
+			g := register{id: r.Uvarint(), log: readLog(r), user: wire.UserID(readOptionalID(r))}
 			if r.Err() == nil {
 				wish(g)
 			}

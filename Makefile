@@ -1,0 +1,72 @@
+# "make run" starts a cluster on this machine; "make test" runs all checks and
+# tests, and is what CI runs. Everything else is a part of these two.
+
+GO       ?= go
+BIN      := bin
+TOOLS    := $(CURDIR)/$(BIN)/tools
+FUZZTIME ?= 10s
+
+# Tools are pinned here and nowhere else.
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
+PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+
+.PHONY: run build test format vet lint unit race e2e fuzz bench generate clean
+
+build:
+	$(GO) build -o $(BIN)/quorate ./cmd/quorate
+
+run: build
+	$(BIN)/quorate dev --dir data/dev
+
+test: format vet lint race e2e fuzz bench
+	@echo "all checks and tests passed"
+
+# $(call tool,name,module@version): installs a tool once.
+$(TOOLS)/golangci-lint:
+	GOBIN=$(TOOLS) $(GO) install $(GOLANGCI)
+$(TOOLS)/gofumpt:
+	GOBIN=$(TOOLS) $(GO) install $(GOFUMPT)
+$(TOOLS)/protoc-gen-go:
+	GOBIN=$(TOOLS) $(GO) install $(PROTOGEN)
+
+format: $(TOOLS)/gofumpt
+	@bad=$$($(TOOLS)/gofumpt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); \
+	if [ -n "$$bad" ]; then echo "not formatted (gofumpt -w):"; echo "$$bad"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint: $(TOOLS)/golangci-lint
+	$(TOOLS)/golangci-lint run ./...
+
+# Quick: what a developer runs while working.
+unit:
+	$(GO) test -short ./...
+
+race:
+	$(GO) test -race ./...
+
+# Real processes on loopback.
+e2e: build
+	$(GO) test -count=1 -tags=e2e -timeout=15m ./e2e/...
+
+# Every fuzz target for a moment; FUZZTIME=10m looks longer.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$target"; \
+	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$pkg >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }; \
+	  done; \
+	done
+
+# Benchmarks once, so that they keep working; no figure is judged here.
+bench:
+	$(GO) test -run='^$$' -bench=. -benchtime=1x ./... | grep -v '^ok\|no test files'
+
+# After a change of wire/quorate.proto. It wants protoc (Debian: protobuf-compiler).
+generate: $(TOOLS)/protoc-gen-go
+	PATH=$(TOOLS):$$PATH protoc --go_out=. --go_opt=module=github.com/quorate/quorate wire/quorate.proto
+
+clean:
+	rm -rf $(BIN) data

@@ -1,0 +1,114 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/quorate/quorate/node/route"
+	"github.com/quorate/quorate/shard"
+	"github.com/quorate/quorate/shard/state"
+)
+
+const (
+	// choreTimeout bounds one command that the node itself proposes.
+	choreTimeout = 5 * time.Second
+	// outboxRows is how many outbox rows are delivered in one round.
+	outboxRows = 1000
+	// deliverRows bounds one DeliverOutbox.
+	deliverRows = 200
+	// timerRows bounds one Sweep.
+	timerRows = 200
+	// chorePause is how long a chore waits after it failed, and how often it
+	// looks without being told.
+	chorePause = time.Second
+	// compareEvery is how often replicas compare their chains.
+	compareEvery = 10 * time.Second
+)
+
+// chores are what a leader does on its own: tell other slots what its outbox
+// holds, and sweep what is due.
+type chores struct {
+	h      *hosted
+	router *route.Router
+	wall   func() int64 // milliseconds
+}
+
+// runOutbox delivers outbox rows while the replica leads.
+func (c *chores) runOutbox(ctx context.Context) error {
+	return c.loop(ctx, c.h.outbox, func(ctx context.Context) (bool, error) {
+		batches, err := c.h.state.OutboxBatches(outboxRows, nil)
+		if err != nil || len(batches) == 0 {
+			return false, err
+		}
+		var failed error
+		for _, b := range batches {
+			for first := 0; first < len(b.Rows); first += deliverRows {
+				if err := c.deliver(ctx, b.Rows[first:min(first+deliverRows, len(b.Rows))]); err != nil {
+					failed = err
+				}
+			}
+		}
+		return failed == nil, failed
+	})
+}
+
+// deliver tells the slot that the rows are for, and then forgets what was told.
+func (c *chores) deliver(ctx context.Context, rows []state.OutboxRow) error {
+	ctx, cancel := context.WithTimeout(ctx, choreTimeout)
+	defer cancel()
+	result, err := c.propose(ctx, &state.DeliverOutbox{Rows: rows})
+	if err != nil {
+		return err
+	}
+	if result.Refusal != state.None {
+		return &state.RefusedError{Refusal: result.Refusal, Text: result.Text}
+	}
+	refs := make([]state.OutboxRef, len(rows))
+	for i := range rows {
+		refs[i] = rows[i].OutboxRef
+	}
+	_, err = c.propose(ctx, &state.AckOutbox{Rows: refs})
+	return err
+}
+
+// runTimers sweeps what is due while the replica leads.
+func (c *chores) runTimers(ctx context.Context) error {
+	return c.loop(ctx, c.h.timers, func(ctx context.Context) (bool, error) {
+		due, err := c.h.state.DueTimers(c.wall(), timerRows)
+		if err != nil || len(due) == 0 {
+			return false, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, choreTimeout)
+		defer cancel()
+		_, err = c.propose(ctx, &state.Sweep{Timers: due})
+		return err == nil, err
+	})
+}
+
+func (c *chores) propose(ctx context.Context, command state.Command) (state.Result, error) {
+	// Chores share a key of their own, so that they never take more than
+	// their part of a queue.
+	var h state.Header
+	return c.router.Propose(ctx, state.CommandSlot(h, command), shard.KeyOf("", "chores"), state.EncodeCommand(nil, h, command))
+}
+
+// loop works when it is told to, and every second, for as long as the replica
+// leads; again at once when work says that there may be more.
+func (c *chores) loop(ctx context.Context, told <-chan struct{}, work func(context.Context) (more bool, err error)) error {
+	ticks := time.NewTicker(chorePause)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-told:
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil
+		}
+		for more := c.h.leads.Load(); more && ctx.Err() == nil; {
+			var err error
+			if more, err = work(ctx); err != nil {
+				break // the next tick tries again
+			}
+		}
+	}
+}

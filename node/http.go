@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/wire"
+)
+
+// statusTimeout bounds a question to all nodes.
+const statusTimeout = 3 * time.Second
+
+// WebHandlers is what a node serves over HTTP beside the WebSocket.
+type WebHandlers struct {
+	// Plain answers every request that is not a WebSocket.
+	Plain http.Handler
+}
+
+// web answers HTTP requests.
+type web struct {
+	n *Node
+}
+
+func (n *Node) web() WebHandlers {
+	w := &web{n: n}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", w.health)
+	mux.HandleFunc("GET /v1/cluster/status", w.master(w.status))
+	mux.HandleFunc("POST /v1/cluster/scrub", w.master(w.scrub))
+	mux.HandleFunc("GET /{$}", w.hello)
+	return WebHandlers{Plain: mux}
+}
+
+func (w *web) hello(rw http.ResponseWriter, _ *http.Request) {
+	answer(rw, http.StatusOK, map[string]string{"service": "quorate", "node": string(w.n.cfg.Node), "cluster": w.n.cfg.Cluster})
+}
+
+// health says whether the node serves: load balancers ask.
+func (w *web) health(rw http.ResponseWriter, _ *http.Request) {
+	if !w.n.serving.Load() {
+		answer(rw, http.StatusServiceUnavailable, map[string]string{"status": "starting or stopping"})
+		return
+	}
+	answer(rw, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// master lets through who shows the master key of an app.
+func (w *web) master(next http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		app, known := w.n.meta.Table().App(wire.AppID(r.Header.Get("X-Quorate-App")))
+		// An unknown app takes the same way as a wrong key.
+		if !auth.SameSecret(key, string(app.MasterKey)) || !ok || !known || key == "" {
+			answer(rw, http.StatusUnauthorized, map[string]string{"error": "send X-Quorate-App and Authorization: Bearer with its master key"})
+			return
+		}
+		next(rw, r)
+	}
+}
+
+func (w *web) status(rw http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), statusTimeout)
+	defer cancel()
+	answer(rw, http.StatusOK, w.n.clusterStatus(ctx))
+}
+
+func (w *web) scrub(rw http.ResponseWriter, r *http.Request) {
+	report, err := w.n.scrubAll(r.Context())
+	if err != nil {
+		answer(rw, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
+		return
+	}
+	answer(rw, http.StatusOK, report)
+}
+
+func answer(rw http.ResponseWriter, code int, body any) {
+	rw.Header().Set("Content-Type", "application/json")
+	rw.WriteHeader(code)
+	_ = json.NewEncoder(rw).Encode(body) // the client has gone if this fails
+}

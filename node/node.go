@@ -1,0 +1,322 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/route"
+	"github.com/quorate/quorate/node/session"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/raftlog"
+	"github.com/quorate/quorate/raftnet"
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/transport/mux"
+	"github.com/quorate/quorate/wire"
+)
+
+// Node is a running node.
+type Node struct {
+	cfg     Config
+	env     Env
+	started time.Time
+	serving atomic.Bool
+	parts   *stack
+
+	stores  *raftlog.Stores
+	mux     *mux.Mux
+	meta    *cluster.Meta
+	shards  *shards
+	router  *route.Router
+	edge    *tail.Edge
+	backend *backend
+	disk    *diskGuard
+	options session.Options
+	nextID  atomic.Uint64
+	doors   ClientDoors
+
+	peerWaits sync.WaitGroup // requests of other nodes that have a goroutine here
+}
+
+// waitingEvery is how often a starting node says what it waits for.
+const waitingEvery = 5 * time.Second
+
+// handOverTimeout bounds how long a stopping node tries to hand its leaderships
+// over.
+const handOverTimeout = 2 * time.Second
+
+// Run opens a node, serves until ctx is done or a part fails, and closes it.
+// ready is called once the node serves clients. Nil: nobody is told.
+func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(), options: session.Options{}.WithDefaults()}
+	n.env.Logger = env.Logger.With("node", cfg.Node)
+	err := n.open(ctx)
+	if err == nil {
+		n.serving.Store(true)
+		n.env.Logger.Info("node serves", "cluster", cfg.Cluster)
+		if ready != nil {
+			ready(n)
+		}
+		select {
+		case <-ctx.Done():
+			n.env.Logger.Info("node stops")
+		case err = <-n.parts.failed:
+			n.env.Logger.Error("node stops, a part of it failed", "error", err)
+		}
+	} else if ctx.Err() != nil {
+		err = nil // it was told to stop before it stood
+	}
+	n.serving.Store(false)
+	return errors.Join(err, n.parts.close())
+}
+
+// open opens every part, in order. What it has opened when it fails is closed
+// by the caller.
+func (n *Node) open(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		n.openStores, n.openMux, n.openMeta, n.awaitCluster, n.openGossip, n.openShards, n.openEdge, n.openChores, n.openDoors,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) openStores(context.Context) error {
+	if err := n.env.FS.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory %s: %w", n.cfg.Dir, err)
+	}
+	n.disk = &diskGuard{
+		dir: n.cfg.Dir, measure: n.env.Disk, logger: n.env.Logger,
+		percent: uint64(n.cfg.Storage.ReservePercent), atLeast: uint64(n.cfg.Storage.ReserveBytes),
+	}
+	if err := n.disk.look(); err != nil {
+		return fmt.Errorf("measure the disk of %s: %w", n.cfg.Dir, err)
+	}
+	n.parts.run("disk watch", n.disk.run)
+
+	opts := raftlog.Options{Fatal: n.env.Fatal, Stalled: n.stalled, Logger: n.env.Logger}
+	if n.env.DiskOp != nil {
+		opts.Disk = func(raftlog.DiskOp) { n.env.DiskOp() }
+	}
+	stores, err := raftlog.Open(n.cfg.Dir, n.env.FS, opts)
+	if err != nil {
+		return fmt.Errorf("open the stores in %s: %w", n.cfg.Dir, err)
+	}
+	n.stores = stores
+	n.parts.push("stores", stores.Close)
+	return nil
+}
+
+// stalled hands leaderships away: a store holds back writes for too long.
+func (n *Node) stalled() {
+	n.env.Logger.Warn("a store holds back writes: leaderships are handed away")
+	if n.backend == nil {
+		return
+	}
+	n.backend.waits.Go(func() {
+		ctx, cancel := context.WithTimeout(n.backend.ctx, handOverTimeout)
+		defer cancel()
+		n.shards.handOver(ctx)
+	})
+}
+
+func (n *Node) openMux(ctx context.Context) error {
+	listener, err := n.env.Nodes.Listen(ctx)
+	if err != nil {
+		return fmt.Errorf("listen for other nodes on %s: %w", n.cfg.Listen.Peer, err)
+	}
+	n.parts.push("listener for nodes", listener.Close)
+	first := map[wire.NodeID]string{}
+	for _, b := range n.cfg.Bootstrap.Nodes {
+		first[b.ID] = b.Peer
+	}
+	m, err := mux.New(n.cfg.Node, n.cfg.Cluster, listener, n.env.Nodes, &peers{table: n.table, first: first}, (*peerHandler)(n),
+		mux.Options{Logger: n.env.Logger})
+	if err != nil {
+		return err
+	}
+	n.mux = m
+	n.parts.run("mux", m.Run)
+	return nil
+}
+
+// table returns what the meta group knows; before it is open, nothing.
+func (n *Node) table() *cluster.Table {
+	if n.meta == nil {
+		return &cluster.Table{}
+	}
+	return n.meta.Table()
+}
+
+func (n *Node) openMeta(context.Context) error {
+	stores, closer, err := n.env.Meta(filepath.Join(n.cfg.Dir, "meta"), n.env.Fatal)
+	if err != nil {
+		return fmt.Errorf("open the meta group's stores: %w", err)
+	}
+	n.parts.push("meta group's stores", closer.Close)
+	var meta *cluster.Meta
+	net := raftnet.New(n.cfg.Node, wire.MetaShard, n.mux, raftnet.Options{
+		Applied: func() uint64 {
+			if meta == nil {
+				return 0
+			}
+			index, _ := meta.LastSnapshot()
+			return index
+		},
+		Logger: n.env.Logger,
+	})
+	meta, err = cluster.Open(n.cfg.Node, stores,
+		cluster.Links{Raft: net, Forward: func(ctx context.Context, to wire.NodeID, body []byte) ([]byte, error) {
+			return n.mux.Call(ctx, to, route.MethodMeta, body)
+		}},
+		n.cfg.bootstrap(), cluster.Options{Fatal: n.env.Fatal, Logger: n.env.Logger})
+	if err != nil {
+		return errors.Join(fmt.Errorf("open the meta group: %w", err), net.Close())
+	}
+	n.meta = meta
+	n.parts.push("meta group", meta.Close)
+	return nil
+}
+
+// awaitCluster waits until the meta group has set the cluster up.
+func (n *Node) awaitCluster(ctx context.Context) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, waitingEvery)
+		err := n.meta.WaitReady(wait)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case err := <-n.parts.failed:
+			return err
+		default:
+			n.env.Logger.Warn("the cluster is not there yet: waiting for a majority of its first nodes")
+		}
+	}
+}
+
+func (n *Node) openGossip(context.Context) error {
+	if n.env.Gossip == nil {
+		return nil
+	}
+	own, ok := n.meta.Table().Node(n.cfg.Node)
+	if !ok {
+		return fmt.Errorf("the cluster does not know node %s", n.cfg.Node)
+	}
+	var seeds []string
+	for _, o := range n.meta.Table().Nodes() {
+		if o.ID != n.cfg.Node && o.Addresses.Gossip != "" {
+			seeds = append(seeds, o.Addresses.Gossip)
+		}
+	}
+	gossip, err := n.env.Gossip(cluster.Presence{Node: n.cfg.Node, Addresses: own.Addresses}, seeds)
+	if err != nil {
+		return fmt.Errorf("join the gossip: %w", err)
+	}
+	n.parts.push("gossip", gossip.Close)
+	return nil
+}
+
+func (n *Node) openShards(context.Context) error {
+	n.shards = newShards(n.cfg.Node, &n.env, n.stores, n.mux, n.disk.Full)
+	n.parts.push("shards", n.shards.close)
+	for _, sh := range n.meta.Table().Shards() {
+		if !holds(sh, n.cfg.Node) {
+			continue
+		}
+		if err := n.shards.open(sh); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func holds(sh cluster.Shard, node wire.NodeID) bool {
+	for _, v := range append(sh.Placement.Voters[:len(sh.Placement.Voters):len(sh.Placement.Voters)], sh.Placement.Nonvoters...) {
+		if v == node {
+			return true
+		}
+	}
+	return false
+}
+
+// openEdge opens the client side: routing, tailing, and what sessions ask for.
+func (n *Node) openEdge(context.Context) error {
+	n.router = route.New(n.cfg.Node, n.table, n.shards.replica, n.mux, n.shards.execute, route.Options{})
+	n.parts.push("router", func() error {
+		n.router.Close()
+		return nil
+	})
+	n.edge = tail.NewEdge(&hubDialer{router: n.router, mux: n.mux, table: n.table}, tail.Options{Logger: n.env.Logger})
+	n.parts.push("tails", func() error {
+		n.edge.Close()
+		return nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	n.backend = &backend{
+		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
+		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
+	}
+	n.parts.push("requests", func() error {
+		cancel()
+		n.backend.waits.Wait()
+		return nil
+	})
+	n.parts.run("cursors", n.backend.cursors.run)
+	return nil
+}
+
+func (n *Node) openChores(context.Context) error {
+	for _, h := range n.shards.all() {
+		c := &chores{h: h, router: n.router, wall: n.env.Wall.Millis}
+		n.parts.run(fmt.Sprintf("outbox of shard %d", h.id), c.runOutbox)
+		n.parts.run(fmt.Sprintf("timers of shard %d", h.id), c.runTimers)
+	}
+	n.parts.run("comparison of replicas", n.compareReplicas)
+	n.parts.run("steward", n.steward)
+	n.parts.push("leaderships", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
+		defer cancel()
+		n.shards.handOver(ctx)
+		_ = n.meta.Resign() // the others elect one if this fails
+		return nil
+	})
+	return nil
+}
+
+func (n *Node) openDoors(ctx context.Context) error {
+	doors, err := n.env.Clients(ctx, n.serveClient, n.web())
+	if err != nil {
+		return fmt.Errorf("listen for clients on %s: %w", n.cfg.Listen.Client, err)
+	}
+	n.doors = doors
+	n.parts.push("doors for clients", doors.Close)
+	n.parts.push("sessions", func() error {
+		if n.backend.sessions.len() > 0 {
+			n.backend.sessions.goaway(sessionsDrain)
+			time.Sleep(sessionsDrain) // the clients' time to move, not a wait for something
+		}
+		return nil
+	})
+	return nil
+}
+
+// serveClient serves one connection of a client.
+func (n *Node) serveClient(conn transport.ClientConn) {
+	s := session.New(n.nextID.Add(1), conn, n.backend, &n.options)
+	if err := s.Serve(n.backend.ctx); err != nil {
+		n.env.Logger.Debug("session ended", "session", s.Name, "remote", conn.RemoteAddr(), "kind", conn.Kind(), "error", err)
+	}
+}

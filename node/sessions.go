@@ -1,0 +1,69 @@
+package node
+
+import (
+	"sync"
+	"time"
+
+	"github.com/quorate/quorate/node/session"
+	"github.com/quorate/quorate/wire"
+)
+
+// userKey names a user of an app.
+type userKey struct {
+	app  wire.AppID
+	user wire.UserID
+}
+
+// sessions is every session of this node. Its zero value is empty.
+type sessions struct {
+	mu   sync.Mutex
+	all  map[*session.Session]struct{}
+	user map[userKey]int // how many each user has here
+}
+
+func keyOf(s *session.Session) userKey { return userKey{s.Identity.App, s.Identity.User} }
+
+func (l *sessions) add(s *session.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil {
+		l.all, l.user = map[*session.Session]struct{}{}, map[userKey]int{}
+	}
+	l.all[s] = struct{}{}
+	l.user[keyOf(s)]++
+}
+
+func (l *sessions) remove(s *session.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.all, s)
+	if k := keyOf(s); l.user[k] > 1 {
+		l.user[k]--
+	} else {
+		delete(l.user, k)
+	}
+}
+
+// count returns how many sessions a user has on this node.
+func (l *sessions) count(app wire.AppID, user wire.UserID) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.user[userKey{app, user}]
+}
+
+func (l *sessions) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
+// goaway asks all clients to move, spread over the time given.
+func (l *sessions) goaway(within time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, i := len(l.all), 0
+	for s := range l.all {
+		s.Goaway(within * time.Duration(i) / time.Duration(n))
+		i++
+	}
+}

@@ -1,0 +1,214 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/route"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/raftlog"
+	"github.com/quorate/quorate/raftnet"
+	"github.com/quorate/quorate/shard"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// hosted is one shard's replica on this node, with what stands around it.
+type hosted struct {
+	id      wire.ShardID
+	slots   wire.SlotRange
+	state   *state.State
+	replica *shard.Replica
+	hub     *tail.Hub
+	scrubs  *shard.Scrubber
+	leads   atomic.Bool // it leads and is ready
+	outbox  chan struct{}
+	timers  chan struct{}
+}
+
+// shards is all replicas of this node.
+type shards struct {
+	self   wire.NodeID
+	env    *Env
+	stores *raftlog.Stores
+	net    raftnet.Network
+	full   func() bool
+	limit  *raftnet.Limiter
+	logger *slog.Logger
+
+	mu struct {
+		sync.RWMutex
+		byID map[wire.ShardID]*hosted
+	}
+}
+
+func newShards(self wire.NodeID, env *Env, stores *raftlog.Stores, net raftnet.Network, full func() bool) *shards {
+	s := &shards{
+		self: self, env: env, stores: stores, net: net, full: full,
+		limit: raftnet.NewLimiter(2), logger: env.Logger,
+	}
+	s.mu.byID = map[wire.ShardID]*hosted{}
+	return s
+}
+
+// get returns the node's replica of a shard, or nil.
+func (s *shards) get(id wire.ShardID) *hosted {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.byID[id]
+}
+
+// replica is get for the router, which knows replicas as an interface.
+func (s *shards) replica(id wire.ShardID) route.Replica {
+	if h := s.get(id); h != nil {
+		return h.replica
+	}
+	return nil
+}
+
+// all returns all replicas.
+func (s *shards) all() []*hosted {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*hosted, 0, len(s.mu.byID))
+	for _, h := range s.mu.byID {
+		all = append(all, h)
+	}
+	return all
+}
+
+// open opens a replica that the table places here.
+func (s *shards) open(sh cluster.Shard) (err error) {
+	h := &hosted{
+		id: sh.ID, slots: sh.Slots(),
+		outbox: make(chan struct{}, 1), timers: make(chan struct{}, 1),
+	}
+	group, err := s.stores.Group(uint32(sh.ID))
+	if err != nil {
+		return fmt.Errorf("open the raft log of shard %d: %w", sh.ID, err)
+	}
+	h.scrubs = shard.OpenScrubber(shard.ScrubOptions{Logger: s.logger})
+	defer func() {
+		if err != nil {
+			h.scrubs.Close()
+		}
+	}()
+	h.hub = tail.NewHub(h.access)
+	h.state, err = state.Open(s.stores.State(), h.slots, state.Options{Applied: h.applied, ScrubAt: h.scrubs.Start, Logger: s.logger})
+	if err != nil {
+		return fmt.Errorf("open the state of shard %d: %w", sh.ID, err)
+	}
+	snapshots, err := s.stores.Snapshots(uint32(sh.ID), keyRange(h.slots), metaReader(h.slots))
+	if err != nil {
+		return fmt.Errorf("open the snapshots of shard %d: %w", sh.ID, err)
+	}
+	net := raftnet.New(s.self, sh.ID, s.net, raftnet.Options{
+		Applied: func() uint64 { return h.state.Record().Applied }, Installs: s.limit, Logger: s.logger,
+	})
+	h.replica, err = shard.Open(
+		shard.Place{Shard: sh.ID, Node: s.self, Voters: sh.Bootstrap},
+		shard.Stores{Log: group, Stable: group, Snapshots: snapshots},
+		h.state, net,
+		shard.Options{
+			Clock: s.env.Wall, Full: s.full, Fatal: s.env.Fatal, Scrubs: h.scrubs, Logger: s.logger,
+			LeaderChanged: func(l shard.Leadership) { h.lead(l.Leads && l.Ready) },
+		})
+	if err != nil {
+		return errors.Join(err, net.Close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.byID[sh.ID] = h
+	return nil
+}
+
+// close closes all replicas.
+func (s *shards) close() error {
+	var errs []error
+	for _, h := range s.all() {
+		h.lead(false)
+		errs = append(errs, h.replica.Close())
+		h.scrubs.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// handOver gives the leadership of all shards to other nodes, before this one
+// stops.
+func (s *shards) handOver(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, h := range s.all() {
+		if !h.leads.Load() {
+			continue
+		}
+		all.Go(func() {
+			if err := h.replica.TransferLeadership(ctx, ""); err != nil {
+				s.logger.Debug("leadership was not handed over", "shard", h.id, "error", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// applied is told by the state what an entry changed.
+func (h *hosted) applied(a state.Applied) {
+	h.hub.Applied(a)
+	if a.Outbox {
+		signal(h.outbox)
+	}
+	if a.Timers {
+		signal(h.timers)
+	}
+}
+
+func (h *hosted) lead(leads bool) {
+	if h.leads.Swap(leads) == leads {
+		return
+	}
+	h.hub.Lead(leads)
+	signal(h.outbox)
+	signal(h.timers)
+}
+
+// access says whether a user may follow a log, and from where.
+func (h *hosted) access(log state.LogKey, user wire.UserID) (tail.Grant, error) {
+	if log.Conversation == "" {
+		if user != log.User {
+			return tail.Grant{Refusal: state.Forbidden}, nil
+		}
+		at, err := h.state.Last(log)
+		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
+	}
+	a, err := h.state.CanRead(log.App, log.Conversation, user)
+	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
+		return tail.Grant{Refusal: refused.Refusal}, nil
+	}
+	if err != nil {
+		return tail.Grant{}, err
+	}
+	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices}, nil
+}
+
+func keyRange(slots wire.SlotRange) raftlog.KeyRange {
+	start, end := state.Bounds(slots)
+	return raftlog.KeyRange{Start: start, End: end}
+}
+
+func metaReader(slots wire.SlotRange) raftlog.MetaReader {
+	return func(key, value []byte) (raftlog.Meta, bool, error) {
+		p, ok, err := shard.ReadPosition(slots, key, value)
+		return raftlog.Meta{Index: p.Index, Term: p.Term, ConfigurationIndex: p.ConfigurationIndex, Configuration: p.Configuration}, ok, err
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

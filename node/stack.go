@@ -1,0 +1,61 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// stack is what a node has opened. It is closed from the top: what is opened
+// first is closed last.
+type stack struct {
+	items  []item
+	failed chan error // the first error of a part that ended by itself
+}
+
+type item struct {
+	name  string
+	close func() error
+}
+
+func newStack() *stack { return &stack{failed: make(chan error, 1)} }
+
+// push adds something that is open.
+func (s *stack) push(name string, closeIt func() error) {
+	s.items = append(s.items, item{name, closeIt})
+}
+
+// run starts a loop, which ends when the stack is closed down to it. A loop
+// that ends before is a failure of the node.
+func (s *stack) run(name string, loop func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := loop(ctx)
+		if ctx.Err() == nil {
+			err = errors.Join(fmt.Errorf("%s ended", name), err)
+			select {
+			case s.failed <- err:
+			default:
+			}
+			err = nil // told already
+		}
+		done <- err
+	}()
+	s.push(name, func() error {
+		cancel()
+		return <-done
+	})
+}
+
+// close closes everything, from the top.
+func (s *stack) close() error {
+	var errs []error
+	for i := len(s.items) - 1; i >= 0; i-- {
+		if err := s.items[i].close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", s.items[i].name, err))
+		}
+	}
+	s.items = nil
+	return errors.Join(errs...)
+}

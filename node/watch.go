@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/quorate/quorate/node/native"
+	"github.com/quorate/quorate/node/route"
+	"github.com/quorate/quorate/node/session"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// errReplaced closes a session whose tag another one has taken.
+var errReplaced = wire.Errorf(wire.CodeConflict, "session", "another session of the user has signed in with this tag")
+
+// errKicked closes a session that was signed out.
+var errKicked = wire.Errorf(wire.CodeUnauthenticated, "session", "the user was signed out")
+
+// watcher follows a session's user log for the node itself: a kick, or a tag
+// that another session took, ends the session wherever it is.
+type watcher struct {
+	s   *session.Session
+	b   *backend
+	set tail.Set
+}
+
+// watchUser begins to follow a session's user log.
+func (b *backend) watchUser(s *session.Session) {
+	w := &watcher{s: s, b: b}
+	s.OnEnd(w.set.Close)
+	_, err := b.edge.Subscribe(tail.Request{
+		Log: state.LogKey{App: s.Identity.App, User: s.Identity.User}, User: s.Identity.User, FromEnd: true, Sink: w, Set: &w.set,
+		Done: func(tail.Started, error) {
+			// What happened between the sign-in and now is in no push.
+			b.waits.Go(w.check)
+		},
+	})
+	if err != nil {
+		s.Close(transport.CloseOverloaded, &wire.Error{Code: wire.CodeUnavailable, Op: "session.open", Text: "sign in again", Err: err})
+	}
+}
+
+// Deliver implements tail.Sink.
+func (w *watcher) Deliver(b *tail.Batch) bool {
+	if b.Behind {
+		w.b.waits.Go(w.check)
+	}
+	for _, e := range b.Entries {
+		switch e.Kind {
+		case state.EntryKicked:
+			if e.Device == "" || e.Device == w.s.Identity.Device {
+				w.s.Close(transport.CloseUnauthenticated, errKicked)
+			}
+		case state.EntryTagTaken:
+			if w.s.Tag != "" && e.Tag == w.s.Tag {
+				// It may be this session's own login that took it.
+				w.b.waits.Go(w.check)
+			}
+		default:
+		}
+	}
+	return true
+}
+
+// DeliverCursor implements tail.Sink.
+func (w *watcher) DeliverCursor(tail.Cursor) {}
+
+// DeliverTransient implements tail.Sink.
+func (w *watcher) DeliverTransient(*tail.Transient) {}
+
+// Late implements tail.Sink.
+func (w *watcher) Late() { w.b.waits.Go(w.set.CatchUp) }
+
+// check asks the user's shard whether the session still holds what it took,
+// until there is an answer or the session or the node ends.
+func (w *watcher) check() {
+	s := w.s
+	for s.Open() && w.b.ctx.Err() == nil {
+		ctx, cancel := context.WithTimeout(w.b.ctx, requestTimeout)
+		answer, err := w.b.router.Query(ctx, route.Query{
+			Slot: wire.SlotOf(s.Identity.App, string(s.Identity.User)), App: s.Identity.App, User: s.Identity.User,
+			Request: append([]byte{queryUser}, s.Tag...),
+		})
+		cancel()
+		if err != nil {
+			continue // the query has waited before it gave up
+		}
+		held, err := decodeUserAnswer(answer)
+		switch {
+		case err != nil:
+			s.Close(transport.CloseInternal, err)
+		case s.Identity.Issued.Unix() < held.validAfter/1000:
+			s.Close(transport.CloseUnauthenticated, errKicked)
+		case s.Tag != "" && held.session != s.Name:
+			s.Close(transport.CloseReplaced, errReplaced)
+		}
+		return
+	}
+}
+
+// userAnswer is what a user's shard says to a query of queryUser:
+//
+//	| version 1 | valid after | session that holds the tag asked for |
+type userAnswer struct {
+	validAfter int64 // milliseconds
+	session    string
+}
+
+func (a userAnswer) encode() []byte {
+	return bin.AppendString(bin.AppendVarint([]byte{1}, a.validAfter), a.session)
+}
+
+// errUserAnswer is returned for an answer of an unknown form.
+var errUserAnswer = errors.New("node: malformed answer about a user")
+
+func decodeUserAnswer(b []byte) (userAnswer, error) {
+	r := bin.NewReader(b)
+	if r.Byte() != 1 {
+		return userAnswer{}, errUserAnswer
+	}
+	a := userAnswer{validAfter: r.Varint(), session: r.String()}
+	return a, r.Close()
+}
+
+// The kinds of queries between nodes: the first byte of the request.
+const (
+	queryClient byte = 1 // a client's request follows
+	queryUser   byte = 2 // is the user signed out, who holds the tag that follows?
+)
+
+// execute answers a query from this node's replica of a shard.
+func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, request []byte, atLeast wire.Offset) ([]byte, bool, error) {
+	h := s.get(id)
+	if h == nil || len(request) == 0 {
+		return nil, false, wire.Errorf(wire.CodeStaleRoute, "", "no replica of shard %d here", id)
+	}
+	switch request[0] {
+	case queryClient:
+		return native.Execute(h.state, app, user, request[1:], atLeast)
+	case queryUser:
+		answer, err := answerUser(h.state, app, user, string(request[1:]))
+		return answer, true, err
+	default:
+		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query of an unknown kind")
+	}
+}
+
+func answerUser(st *state.State, app wire.AppID, user wire.UserID, tag string) ([]byte, error) {
+	held, err := st.Sessions(app, user)
+	if err != nil {
+		return nil, err
+	}
+	a := userAnswer{validAfter: held.ValidAfter}
+	for _, t := range held.Tags {
+		if t.Tag == tag {
+			a.session = t.Session
+		}
+	}
+	return a.encode(), nil
+}
