@@ -209,8 +209,9 @@ func TestRaftIsRestartedUnderLoad(t *testing.T) {
 			outcomes := make(chan error, 2)
 			for i := range 2 {
 				leader.replica.Submit(1, fmt.Appendf(nil, "%d-%d text", round, i), func(o shard.Outcome) { outcomes <- o.Err })
+				time.Sleep(10 * time.Millisecond)
 			}
-			time.Sleep(10 * time.Millisecond) // one is being applied, the other is committed
+			// One is being applied, the other is committed and waits for that.
 			leader.replica.RestartRaft()
 			for range 2 {
 				select {
