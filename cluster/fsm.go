@@ -18,6 +18,8 @@ type fsm struct {
 	fatal func(error)
 }
 
+var _ raft.ConfigurationStore = (*fsm)(nil)
+
 // Apply implements raft.FSM. Its result is always a Result: what raft hands
 // over has been committed, so failing is not an option, only stopping.
 func (f *fsm) Apply(l *raft.Log) any {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/raft"
 
 	"github.com/quorate/quorate/wire"
 )
@@ -164,9 +165,12 @@ func TestRefreshNotFromAnOldLeader(t *testing.T) {
 		w.startAll()
 		w.ready()
 		leader := w.leader()
-		w.cut(leader)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
+		if err := w.nodes[leader].meta.Refresh(ctx); err != nil { // the barrier of its term is passed
+			t.Fatal(err)
+		}
+		w.cut(leader)
 		if err := w.nodes[leader].meta.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Refresh = %v, want its deadline exceeded", err)
 		}
@@ -357,4 +361,36 @@ func TestReceiveRefuses(t *testing.T) {
 			t.Error("something got into the log")
 		}
 	})
+}
+
+// TestNothingDone: only what says so may be proposed again unseen.
+func TestNothingDone(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want bool
+	}{
+		{&NotLeaderError{}, true},
+		{fmt.Errorf("asking: %w", &NotLeaderError{Leader: "n2"}), true},
+		{&wire.Error{Code: wire.CodeNotLeader}, true},
+		{ErrNoLeader, true},
+		{&wire.Error{Code: wire.CodeUnavailable}, false},
+		{ErrUncertain, false},
+		{context.DeadlineExceeded, false},
+	} {
+		if got := nothingDone(tc.err); got != tc.want {
+			t.Errorf("nothingDone(%v) = %t, want %t", tc.err, got, tc.want)
+		}
+	}
+}
+
+// TestClearable: without it, a follower with an entry in conflict with an
+// installed snapshot is sent the snapshot for ever.
+func TestClearable(t *testing.T) {
+	log := clearable(raft.NewInmemStore())
+	if m, ok := log.(raft.MonotonicLogStore); !ok || !m.IsMonotonic() {
+		t.Error("raft keeps the old log after an install")
+	}
+	if again := clearable(log); again != log {
+		t.Error("a log that raft clears already is wrapped")
+	}
 }

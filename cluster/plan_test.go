@@ -137,6 +137,7 @@ func TestPlan(t *testing.T) {
 			TransferLeader{4, "n3", "n1"},
 		}},
 		{"n1 is down, its shards are apart", [4]wire.NodeID{"n2", "n2", "n3", "n3"}, all[1:], nil},
+		{"n1 is down, one more on n2 is no reason", [4]wire.NodeID{"n2", "n2", "n3", ""}, all[1:], nil},
 		{"n1 is down, n2 leads all of its", [4]wire.NodeID{"n2", "n2", "n3", "n2"}, all[1:], []Step{
 			TransferLeader{1, "n2", "n3"},
 		}},
