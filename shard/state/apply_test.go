@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quorate/quorate/wire"
@@ -92,7 +93,7 @@ func TestScrub(t *testing.T) {
 	rot := scrubbed(t, slot, [][]LogEntry{entries[:2], entries[2:]}, func(s *State) {
 		key := conversationScope("app", "tea").number(nil, tableMessage, 1)
 		row := appendMessage(nil, &Message{Seq: 1, Body: []byte("0ne")}, "tea")
-		if err := s.db.Set(key, row, nil); err != nil {
+		if err := s.db.Set(key, row, pebble.NoSync); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -170,7 +170,7 @@ type Cursor struct {
 // receipts for so many, else only the reader's own. The empty reader is the app;
 // he gets all that there are, up to limit.
 func (s *State) Cursors(app wire.AppID, id wire.ConversationID, reader wire.UserID, limit int) ([]Cursor, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}

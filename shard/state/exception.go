@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -99,12 +100,7 @@ func (r recallRow) countedFor(user wire.UserID) bool {
 	if user == r.from {
 		return false
 	}
-	for _, target := range r.targets {
-		if target == user {
-			return true
-		}
-	}
-	return len(r.targets) == 0
+	return len(r.targets) == 0 || slices.Contains(r.targets, user)
 }
 
 // loadRecalled returns for how many recalled messages after p, of the first

@@ -193,7 +193,7 @@ func TestFormsRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(f.value, got, unexported()); diff != "" {
 			t.Errorf("%s (-encoded +decoded):\n%s", f.name, diff)
 		}
-		for n := range len(b) {
+		for n := range b {
 			if got, err := f.decode(b[:n]); err == nil {
 				t.Errorf("%s cut to %d bytes of %d decodes to %+v", f.name, n, len(b), got)
 			}

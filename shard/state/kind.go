@@ -7,8 +7,6 @@ type Kind uint64
 
 // The kinds of commands. The zero Kind is none.
 const (
-	kindNone Kind = 0
-
 	// Of conversations.
 	kindCreateConversation  Kind = 1
 	kindUpdateConversation  Kind = 2

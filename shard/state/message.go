@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -28,15 +29,7 @@ type Message struct {
 
 // visibleTo tells whether the message is for a reader. The app reads everything.
 func (m *Message) visibleTo(user wire.UserID) bool {
-	if len(m.Targets) == 0 || user == "" || user == m.From {
-		return true
-	}
-	for _, target := range m.Targets {
-		if target == user {
-			return true
-		}
-	}
-	return false
+	return len(m.Targets) == 0 || user == "" || user == m.From || slices.Contains(m.Targets, user)
 }
 
 const (

@@ -174,7 +174,7 @@ func (s *State) OutboxBatches(limit int, skip func(target wire.Slot) bool) ([]Ou
 // outboxOf returns rows of one source slot, and whether there are any, skipped
 // ones too. Each target's rows are a range of their own.
 func (s *State) outboxOf(slot wire.Slot, limit int, skip func(wire.Slot) bool) (rows []OutboxRow, some bool, err error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, false, err
 	}

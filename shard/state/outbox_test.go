@@ -109,7 +109,7 @@ func (p *outboxPlay) check() {
 	for _, user := range p.users {
 		want := map[wire.ConversationID]wire.Offset{}
 		for _, id := range p.conversations {
-			v, _, err := w.ofConversation(id).view()
+			v, err := w.ofConversation(id).view()
 			if err != nil {
 				w.t.Fatal(err)
 			}

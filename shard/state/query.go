@@ -21,7 +21,7 @@ type Conversation struct {
 
 // Conversation returns a conversation. It does not ask who wants to know.
 func (s *State) Conversation(app wire.AppID, id wire.ConversationID) (Conversation, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return Conversation{}, err
 	}
@@ -42,7 +42,7 @@ func (c *conversation) shown() Conversation {
 
 // Member returns a user's membership.
 func (s *State) Member(app wire.AppID, id wire.ConversationID, user wire.UserID) (Member, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return Member{}, err
 	}
@@ -65,7 +65,7 @@ type MemberPage struct {
 
 // Members returns a page of the members after an id.
 func (s *State) Members(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (MemberPage, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return MemberPage{}, err
 	}
@@ -110,7 +110,7 @@ type Access struct {
 // The empty user is the app. The conversation alone decides: a user's own rows
 // may be behind.
 func (s *State) CanRead(app wire.AppID, id wire.ConversationID, user wire.UserID) (Access, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return Access{}, err
 	}
@@ -153,7 +153,7 @@ type Position struct {
 
 // Last returns where a log ends. A log that was never written is empty.
 func (s *State) Last(k LogKey) (Position, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return Position{}, err
 	}

@@ -35,7 +35,7 @@ const historyLook = 10
 
 // History reads a page of messages.
 func (s *State) History(q HistoryQuery) (HistoryPage, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return HistoryPage{}, err
 	}
@@ -116,7 +116,7 @@ func (c *conversation) readHistory(v *view, q *HistoryQuery, page *HistoryPage, 
 
 // Message returns a message that the reader may see, by its id.
 func (s *State) Message(app wire.AppID, id wire.ConversationID, message wire.MessageID, reader wire.UserID) (*Message, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *State) Message(app wire.AppID, id wire.ConversationID, message wire.Mes
 // Days returns the app's conversations in one slot that have messages of a day,
 // days being counted from 1970, each with the day's first sequence.
 func (s *State) Days(slot wire.Slot, app wire.AppID, day uint32) ([]DayRow, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}

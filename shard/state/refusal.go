@@ -27,14 +27,13 @@ const (
 	refusalEnd
 )
 
-var refusalNames = [refusalEnd]string{
-	"done", "not found", "not a member", "forbidden", "exists", "gone", "limit", "too old", "conflict", "muted",
-	"invalid", "start over", "moved", "blocked", "backlogged", "signed out",
-}
-
 func (r Refusal) String() string {
+	names := [refusalEnd]string{
+		"done", "not found", "not a member", "forbidden", "exists", "gone", "limit", "too old", "conflict", "muted",
+		"invalid", "start over", "moved", "blocked", "backlogged",
+	}
 	if r < refusalEnd {
-		return refusalNames[r]
+		return names[r]
 	}
 	return fmt.Sprintf("refusal %d", uint8(r))
 }

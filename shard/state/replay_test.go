@@ -244,7 +244,7 @@ func TestViewSurvivesExcise(t *testing.T) {
 	if err := s.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	v, _, err := s.state.view()
+	v, err := s.state.view()
 	if err != nil {
 		t.Fatal(err)
 	}

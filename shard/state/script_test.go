@@ -187,7 +187,7 @@ func (s *script) messageID(t *testing.T, d *datadriven.TestData, in wire.Convers
 	if id := arg(t, d, "id"); id != "" {
 		return wire.MessageID(id)
 	}
-	v, _, err := s.state.view()
+	v, err := s.state.view()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) (string, bool) {
 
 // rows counts what is stored under the conversation, by table.
 func (s *script) rows(t *testing.T, in wire.ConversationID) string {
-	v, _, err := s.state.view()
+	v, err := s.state.view()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,7 +177,7 @@ type Room struct {
 
 // Sessions returns a user's session rows.
 func (s *State) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return Sessions{}, err
 	}

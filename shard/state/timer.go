@@ -189,7 +189,7 @@ func (s *State) DueTimers(now int64, limit int) ([]Timer, error) {
 // dueTimersOf returns a slot's timers that are due, and when its first one is,
 // or has been; never, when it has none.
 func (s *State) dueTimersOf(slot wire.Slot, now int64, limit int) (due []Timer, first int64, err error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, 0, err
 	}

@@ -132,7 +132,7 @@ func TestUserRowsRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(any(r.row), got, exported); diff != "" {
 			t.Errorf("%s (-encoded +decoded):\n%s", r.name, diff)
 		}
-		for n := range len(b) {
+		for n := range b {
 			if got, err := r.decode(b[:n]); err == nil && !strings.HasPrefix(r.name, "key") {
 				t.Errorf("%s cut to %d bytes of %d decodes to %+v", r.name, n, len(b), got)
 			}

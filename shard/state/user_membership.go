@@ -63,7 +63,7 @@ type Membership struct {
 // newest membership first: those told before the entry "before", or all when
 // that is 0. More says that there are others.
 func (s *State) UserConversations(app wire.AppID, id wire.UserID, before wire.Offset, limit int) (page []Membership, more bool, err error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return nil, false, err
 	}
@@ -111,7 +111,7 @@ const maxBlocks = 10_000
 
 // User returns what is kept of a user. One that nobody has heard of is empty.
 func (s *State) User(app wire.AppID, id wire.UserID) (UserInfo, error) {
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		return UserInfo{}, err
 	}

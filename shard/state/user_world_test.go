@@ -179,7 +179,7 @@ func (w *world) dump() map[string]string {
 func (w *world) userEntries(id wire.UserID) []*Entry {
 	w.t.Helper()
 	s := w.ofUser(id)
-	v, _, err := s.view()
+	v, err := s.view()
 	if err != nil {
 		w.t.Fatal(err)
 	}

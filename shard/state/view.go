@@ -39,10 +39,10 @@ type view struct {
 
 // view opens a view of the whole shard. It reads the record through the same
 // iterator, so that time and rows belong together.
-func (s *State) view() (*view, Record, error) {
+func (s *State) view() (*view, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
-		return nil, Record{}, fmt.Errorf("open an iterator of the state: %w", err)
+		return nil, fmt.Errorf("open an iterator of the state: %w", err)
 	}
 	v := &view{it: it}
 	var record Record
@@ -52,10 +52,10 @@ func (s *State) view() (*view, Record, error) {
 		}
 	}
 	if v.err != nil {
-		return nil, Record{}, errors.Join(v.err, it.Close())
+		return nil, errors.Join(v.err, it.Close())
 	}
 	v.stamp = record.Stamp
-	return v, record, nil
+	return v, nil
 }
 
 // close returns the first error of all that was read.
