@@ -60,10 +60,12 @@ func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		defer func() {
+			for id := range w.nodes {
+				w.stop(id)
+			}
+		}()
 		f(t, w)
-		for id := range w.nodes {
-			w.stop(id)
-		}
 	})
 }
 
