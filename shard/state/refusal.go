@@ -30,7 +30,7 @@ const (
 func (r Refusal) String() string {
 	names := [refusalEnd]string{
 		"done", "not found", "not a member", "forbidden", "exists", "gone", "limit", "too old", "conflict", "muted",
-		"invalid", "start over", "moved", "blocked", "backlogged",
+		"invalid", "start over", "moved", "blocked", "backlogged", "signed out",
 	}
 	if r < refusalEnd {
 		return names[r]
