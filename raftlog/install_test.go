@@ -377,7 +377,7 @@ func TestBigInstall(t *testing.T) {
 	_ = e.row(toyRecordKey(1), toyRecord(Meta{Index: 9, Term: 2}))
 	want := map[string]string{}
 	rng := rand.NewChaCha8([32]byte{})
-	for i, size := range []int{0, 1, 100, blockBytes, 3 * blockBytes, 15 << 20, 1 << 20, 1 << 20, 10} {
+	for i, size := range []int{0, 1, 100, blockBytes, 3 * blockBytes, 4 << 20, 1 << 20, 1 << 20, 10} {
 		value := make([]byte, size)
 		_, _ = rng.Read(value)
 		if err := e.row(toyRowKey(1, uint64(i)), value); err != nil {
