@@ -52,7 +52,9 @@ type Stores struct {
 }
 
 // Open opens the stores in dir/log and dir/state, and makes them if there are
-// none. Snapshots that were on their way in when the process ended are deleted.
+// none; a dir that it makes survives a power cut, one that is there already must
+// be synced by whoever made it. Snapshots that were on their way in when the
+// process ended are deleted.
 func Open(dir string, fs vfs.FS, opts Options) (*Stores, error) {
 	opts = opts.withDefaults()
 	if err := opts.validate(); err != nil {
@@ -220,10 +222,12 @@ func (s *Stores) Close() error {
 
 // flushBeforeClose leaves raft less to replay at the next start.
 func (s *Stores) flushBeforeClose() error {
-	if s.fate.err() != nil {
+	select {
+	case <-s.fate.dead:
 		return nil
+	default:
+		return s.flushState()
 	}
-	return s.flushState()
 }
 
 // run looks after the stores: what takes too long, what Pebble reports, and
