@@ -36,11 +36,13 @@ type realNode struct {
 	id       wire.NodeID
 	disk     *vfs.MemFS
 	link     *link
+	over     func(n *realNode) raft.Transport // instead of link; the node closes it
 	opts     shard.Options
 	stores   *raftlog.Stores
 	state    *state.State
 	scrubber *shard.Scrubber
 	replica  *shard.Replica
+	opened   raft.Transport
 }
 
 func (n *realNode) open(t testing.TB, voters []wire.NodeID) {
@@ -66,10 +68,14 @@ func (n *realNode) open(t testing.TB, voters []wire.NodeID) {
 	n.scrubber = shard.OpenScrubber(shard.ScrubOptions{})
 	n.state, err = state.Open(n.stores.State(), allSlots, state.Options{ScrubAt: n.scrubber.Start})
 	must(err)
+	n.opened = n.link
+	if n.over != nil {
+		n.opened = n.over(n)
+	}
 	opts := n.opts
 	opts.Fatal, opts.Scrubs = fatal, n.scrubber
 	n.replica, err = shard.Open(shard.Place{Shard: 7, Node: n.id, Voters: voters},
-		shard.Stores{Log: log, Stable: log, Snapshots: snapshots}, n.state, n.link, opts)
+		shard.Stores{Log: log, Stable: log, Snapshots: snapshots}, n.state, n.opened, opts)
 	must(err)
 }
 
@@ -77,6 +83,11 @@ func (n *realNode) close(t testing.TB) {
 	t.Helper()
 	if err := n.replica.Close(); err != nil {
 		t.Error(err)
+	}
+	if own, ok := n.opened.(raft.WithClose); ok {
+		if err := own.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	n.scrubber.Close()
 	if err := n.stores.Close(); err != nil {
@@ -92,10 +103,16 @@ type realGroup struct {
 
 func inRealBubble(t *testing.T, opts shard.Options, run func(t *testing.T, g *realGroup)) {
 	t.Helper()
+	inRealBubbleOver(t, opts, nil, run)
+}
+
+// inRealBubbleOver does so over transports that over makes.
+func inRealBubbleOver(t *testing.T, opts shard.Options, over func(n *realNode) raft.Transport, run func(t *testing.T, g *realGroup)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		g := &realGroup{t: t}
 		for i := range 3 {
-			g.nodes = append(g.nodes, &realNode{id: wire.NodeID(fmt.Sprintf("n%d", i+1)), disk: vfs.NewCrashableMem(), opts: opts})
+			g.nodes = append(g.nodes, &realNode{id: wire.NodeID(fmt.Sprintf("n%d", i+1)), disk: vfs.NewCrashableMem(), opts: opts, over: over})
 		}
 		g.open(true)
 		defer g.close()
@@ -127,7 +144,6 @@ func (g *realGroup) open(first bool) {
 func (g *realGroup) close() {
 	for _, n := range g.nodes {
 		n.close(g.t)
-		_ = n.link.Close()
 	}
 }
 
