@@ -349,6 +349,10 @@ func TestHostilePeer(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"cut":           {200, 1},
 		"empty":         {0},
+		"piece":         msg(byte(kindPiece)),
+		"piece's class": msg(byte(kindPiece), 2*byte(classes)),
+		"piece of one":  msg(byte(kindPiece), 1, byte(kindPiece), 1),
+		"empty piece":   msg(byte(kindPiece), 1),
 		"kind":          msg(99),
 		"second hello":  msg(byte(kindHello)),
 		"short call":    msg(byte(kindCall), 1),

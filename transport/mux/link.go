@@ -2,6 +2,7 @@ package mux
 
 import (
 	"bytes"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,8 @@ type link struct {
 	dead    chan struct{}
 	failed  atomic.Bool
 	serving atomic.Int64 // calls of the other side that are being answered
+
+	pieces [classes][]byte // of messages that have not come whole; of the goroutine that reads
 }
 
 // fail ends the link. What depended on it fails before the connection is
@@ -127,9 +130,35 @@ func (l *link) read() {
 	}
 }
 
-// handle does what a message asks for. Its bytes are valid only until it
-// returns.
+// keepPieces is how large a buffer is kept for the next message in pieces.
+const keepPieces = 256 << 10
+
+// handle does what a message asks for, or keeps a piece of one.
 func (l *link) handle(raw []byte) error {
+	if kind(raw[0]) != kindPiece {
+		return l.do(raw)
+	}
+	if len(raw) < 2 || class(raw[1]>>1) >= classes {
+		return fmt.Errorf("%w: piece", errMessage)
+	}
+	whole := &l.pieces[raw[1]>>1]
+	if len(*whole)+len(raw) > MaxMessageBytes+maxHead {
+		return fmt.Errorf("%w: message of more than %d bytes", errMessage, MaxMessageBytes)
+	}
+	*whole = append(*whole, raw[2:]...)
+	if raw[1]&1 == 0 {
+		return nil
+	}
+	err := l.do(*whole)
+	if cap(*whole) > keepPieces {
+		*whole = nil
+	}
+	*whole = (*whole)[:0]
+	return err
+}
+
+// do does what a message asks for. Its bytes are valid only until it returns.
+func (l *link) do(raw []byte) error {
 	d, err := decodeMessage(raw)
 	if err != nil {
 		return err
@@ -158,7 +187,7 @@ func (l *link) handle(raw []byte) error {
 		p.credited(d)
 	case kindEnd:
 		p.ended(d)
-	case kindPing, kindHello, kindLast:
+	case kindPing, kindHello, kindPiece, kindLast:
 	}
 	return nil
 }

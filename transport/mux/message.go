@@ -27,14 +27,18 @@ const (
 	kindData                    // | stream | by opener, 1 | message |
 	kindCredit                  // | stream | by opener, 1 | bytes |
 	kindEnd                     // | stream | by opener, 1 |
+	kindPiece                   // | class and, in the lowest bit, whether it is the last, 1 | part of a message |
 	kindLast                    // below it are all kinds
 )
 
 // errMessage is the cause when a message is not one of ours.
 var errMessage = errors.New("mux: malformed message")
 
+// maxHead is more than a message has beside its body.
+const maxHead = 40
+
 // head has room for all of a message but its body.
-type head [40]byte
+type head [maxHead]byte
 
 // maxText bounds the texts of an error that crosses.
 const maxText = 512

@@ -46,6 +46,7 @@ func golden() []struct {
 		{"open", one(append(append(appendID(nil, kindOpen, 300), 7), 0x80, 0x08), "body")},
 		{"data", one(appendStream(nil, kindData, 300, true), "message")},
 		{"credit", one(append(appendStream(nil, kindCredit, 300, false), 0x80, 0x08), "")},
+		{"piece", one([]byte{byte(kindPiece), byte(classCall)<<1 | 1}, "rest")},
 		{"end", one(appendStream(nil, kindEnd, 300, true), "")},
 	}
 }
@@ -89,6 +90,9 @@ func TestGoldenMessagesDecode(t *testing.T) {
 				t.Errorf("hello: %+v, %v", h, err)
 			}
 			continue
+		}
+		if g.name == "piece" {
+			continue // TestPieces
 		}
 		raw, rest, err := nextMessage(g.batch)
 		if err != nil || len(rest) > 0 {
@@ -150,6 +154,47 @@ func FuzzBatch(f *testing.F) {
 			t.Fatalf("%d streams", len(p.mu.accepted))
 		}
 	})
+}
+
+// TestPieces: messages of all sizes around those of pieces arrive whole, and no
+// chunk is larger than one write's part.
+func TestPieces(t *testing.T) {
+	var got []byte
+	m, err := New("n1", "c1", nil, nil, nil, &handler{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Receive(300, func(_ wire.NodeID, frame []byte) { got = bytes.Clone(frame) })
+	l := &link{p: newPeer(m, "n2")}
+	defer l.p.close()
+	for _, size := range []int{0, 1, pieceBytes - 4, pieceBytes - 3, pieceBytes - 2, pieceBytes, pieceBytes + 1, 2 * pieceBytes, 1 << 20, MaxMessageBytes} {
+		want := make([]byte, size)
+		for i := range want {
+			want[i] = byte(i >> 8)
+		}
+		var q queue
+		q.put(classRaft, appendID(nil, kindRaft, 300), want)
+		got = nil
+		for batch, _ := q.take(time.Time{}, nil); len(batch) > 0; batch, _ = q.take(time.Time{}, nil) {
+			for _, chunk := range batch {
+				if len(chunk) > chunkBytes {
+					t.Errorf("%d bytes: a chunk of %d", size, len(chunk))
+				}
+				for len(chunk) > 0 {
+					var raw []byte
+					if raw, chunk, err = nextMessage(chunk); err != nil {
+						t.Fatal(err)
+					}
+					if err := l.handle(raw); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: %d came", size, len(got))
+		}
+	}
 }
 
 // TestQueue: messages go by class, whole and in order, in chunks and writes of

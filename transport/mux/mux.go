@@ -235,7 +235,7 @@ func (m *Mux) readHello(conn transport.Conn) (hello, error) {
 	case theirs.node == m.self:
 		return hello{}, fmt.Errorf("%w: another node says that it is %s", errMessage, m.self)
 	}
-	conn.SetReadLimit(MaxMessageBytes + 2*len(head{}))
+	conn.SetReadLimit(2 * chunkBytes)
 	return theirs, nil
 }
 

@@ -22,6 +22,7 @@ const (
 	batchBytes = 256 << 10 // a write takes about this much, so that what is urgent is not late
 	maxFree    = 8         // chunks kept for later
 	firstChunk = 2 << 10   // what a new chunk has room for
+	pieceBytes = 48 << 10  // a larger message goes in pieces of this size
 )
 
 // queue is what waits to be sent to a peer. Its messages are copied into
@@ -39,8 +40,25 @@ type lane struct {
 	bytes  int
 }
 
-// put adds a message of a head and a body to a class.
+// put adds a message of a head and a body to a class. A large one goes in
+// pieces, so that what is urgent can go in between, and the other side
+// sees that it comes.
 func (q *queue) put(c class, head, body []byte) {
+	if len(head)+len(body) <= pieceBytes {
+		q.putWhole(c, head, body)
+		return
+	}
+	var h [2 + maxHead]byte
+	first := append(append(h[:0], byte(kindPiece), byte(c)<<1), head...)
+	for len(body) > pieceBytes {
+		q.putWhole(c, first, body[:pieceBytes])
+		first, body = first[:2], body[pieceBytes:]
+	}
+	first[1] |= 1
+	q.putWhole(c, first, body)
+}
+
+func (q *queue) putWhole(c class, head, body []byte) {
 	l := &q.lanes[c]
 	length := len(head) + len(body)
 	size := length + binary.MaxVarintLen32

@@ -67,7 +67,7 @@ func TestOverTCP(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			for k := range 200 {
+			for k := range 50 {
 				body := fmt.Sprintf("%d %d %0*d", i, k, k*100, k)
 				got, err := a.Call(t.Context(), "n2", 1, []byte(body))
 				if err != nil || string(got) != body {
@@ -81,12 +81,12 @@ func TestOverTCP(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			for k := range 200 {
-				if err := s.Send(make([]byte, k*1000)); err != nil {
+			for k := range 50 {
+				if err := s.Send(make([]byte, k*4000)); err != nil {
 					t.Error(err)
 				}
-				if m, err := s.Recv(); err != nil || len(m) != k*1000 {
-					t.Errorf("message of %d bytes came back with %d, %v", k*1000, len(m), err)
+				if m, err := s.Recv(); err != nil || len(m) != k*4000 {
+					t.Errorf("message of %d bytes came back with %d, %v", k*4000, len(m), err)
 				}
 			}
 			_ = s.Close()
