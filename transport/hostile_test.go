@@ -226,6 +226,22 @@ func TestWebSocketMessages(t *testing.T) {
 	}
 }
 
+// TestCloseReachesWhoIsSending: who has sent much more than was read learns why
+// it is closed, and not only that the connection was reset.
+func TestCloseReachesWhoIsSending(t *testing.T) {
+	d, ends := readingDoor(t)
+	raw := rawWS(t, d)
+	if err := raw.WriteMessage(websocket.BinaryMessage, append([]byte{0}, make([]byte, 100<<10)...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ends; !errors.Is(err, ErrMalformed) {
+		t.Fatalf("the server saw %v, want ErrMalformed", err)
+	}
+	if _, _, err := raw.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseProtocolError) {
+		t.Errorf("the client saw %v, want status 1002", err)
+	}
+}
+
 // TestFragments: a message in pieces is one message.
 func TestFragments(t *testing.T) {
 	d := openDoor(t, EdgeOptions{})
@@ -310,6 +326,7 @@ func TestQUICRefuses(t *testing.T) {
 		// Nor does the end of the first make room.
 		_ = first.Close()
 		first.CancelRead(0)
+		_, _ = server.ReadFrame() // sees the end and ends its half
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		if _, err := raw.OpenStreamSync(ctx); err == nil {

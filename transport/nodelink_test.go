@@ -159,7 +159,7 @@ func TestNodesRefuse(t *testing.T) {
 			change(config)
 			raw, err := tls.Dial("tcp", l.Addr(), config)
 			if err == nil {
-				_ = raw.SetReadDeadline(time.Now().Add(5 * time.Second))
+				_ = raw.SetReadDeadline(time.Now().Add(handshakeTimeout / 2)) // before an Accept would be late
 				_, err = raw.Read(make([]byte, 1))
 				_ = raw.Close()
 			}

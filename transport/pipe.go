@@ -50,7 +50,6 @@ type half struct {
 		read   time.Time // the reader's deadline
 		write  time.Time // the writer's deadline
 		held   bool      // nothing arrives; a fault
-		last   time.Time // when the last batch arrives; batches do not overtake
 		next   int       // frames taken of the first batch
 	}
 	wakeReader chan struct{} // something of the reader's changed; one hint is enough for one reader
@@ -200,10 +199,7 @@ func (h *half) put(b batch, now time.Time) (wait time.Time, done bool, err error
 	if h.mu.bytes > 0 && h.mu.bytes+b.bytes > pipeBytes {
 		return h.mu.write, false, nil
 	}
-	if b.due.Before(h.mu.last) {
-		b.due = h.mu.last
-	}
-	h.mu.last = b.due
+	// A batch that is due before the one ahead of it waits for that one.
 	h.mu.queue = append(h.mu.queue, b)
 	h.mu.bytes += b.bytes
 	hint(h.wakeReader)
