@@ -1,4 +1,4 @@
 package shard
 
 // RestartRaft does what is done about a transfer that does not end.
-func (r *Replica) RestartRaft() { signal(r.stuck) }
+func RestartRaft(r *Replica) { signal(r.stuck) }

@@ -86,7 +86,7 @@ func runFaults(t *testing.T, g *group, rng *rand.Rand) {
 			_ = n.replica.TransferLeadership(ctx, g.nodes[rng.IntN(3)].id)
 			cancel()
 		case 3:
-			n.replica.RestartRaft()
+			shard.RestartRaft(n.replica)
 		case 4:
 			reopen(t, g, n, &mu)
 		}

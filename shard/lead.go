@@ -149,7 +149,7 @@ const barrierRetry = 50 * time.Millisecond
 // passed through apply, so has everything that earlier leaders acknowledged.
 func (r *Replica) passBarrier(term uint64) {
 	for r.ctx.Err() == nil {
-		index, err := r.barrier()
+		index, err := r.group.barrier()
 		if err == nil {
 			r.lead.ready(term, index)
 			r.group.notify() // the watching goroutine tells it
@@ -165,12 +165,14 @@ func (r *Replica) passBarrier(term uint64) {
 	}
 }
 
-func (r *Replica) barrier() (uint64, error) {
-	instance, ok := r.group.enter()
+// barrier puts a barrier into the log and returns its index once everything
+// before it is applied.
+func (g *group) barrier() (uint64, error) {
+	instance, ok := g.enter()
 	if !ok {
 		return 0, ErrClosed
 	}
-	defer r.group.leave()
+	defer g.leave()
 	future := instance.Barrier(0)
 	if err := future.Error(); err != nil {
 		return 0, err
@@ -220,25 +222,23 @@ func (r *Replica) transfer(to wire.NodeID) error {
 	if err := future.Error(); err != nil {
 		return fmt.Errorf("transfer leadership of shard %d to %q: %w", r.place.Shard, to, err)
 	}
-	r.awaitSuccessor()
+	r.lead.awaitSuccessor(r.ctx, r.place.Node, r.opts.ElectionTimeout/4)
 	return nil
 }
 
 // awaitSuccessor gives the next leader a moment to become known, so that the
 // commands held back meanwhile can be sent to it.
-func (r *Replica) awaitSuccessor() {
-	giveUp := time.NewTimer(r.opts.ElectionTimeout / 4)
-	defer giveUp.Stop()
+func (l *lead) awaitSuccessor(ctx context.Context, self wire.NodeID, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for {
-		now, changed := r.lead.watch()
-		if now.Leader != "" && now.Leader != r.place.Node {
+		now, changed := l.watch()
+		if now.Leader != "" && now.Leader != self {
 			return
 		}
 		select {
 		case <-changed:
-		case <-giveUp.C:
-			return
-		case <-r.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 	}

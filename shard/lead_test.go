@@ -178,7 +178,7 @@ func TestRaftIsRestarted(t *testing.T) {
 	inBubble(t, shard.Options{}, func(t *testing.T, g *group) {
 		old := g.leader()
 		g.propose(old, "a text")
-		old.replica.RestartRaft()
+		shard.RestartRaft(old.replica)
 		time.Sleep(10 * time.Second)
 		leader := g.leader()
 		g.propose(leader, "b text")
@@ -212,7 +212,7 @@ func TestRaftIsRestartedUnderLoad(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 			// One is being applied, the other is committed and waits for that.
-			leader.replica.RestartRaft()
+			shard.RestartRaft(leader.replica)
 			for range 2 {
 				select {
 				case err := <-outcomes:

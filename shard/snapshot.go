@@ -34,8 +34,11 @@ func (r *Replica) takeSnapshot() error {
 		return ErrClosed
 	}
 	defer r.group.leave()
-	if err := r.setTrailing(instance); err != nil {
-		return err
+	// What raft counts in entries, we bound in bytes.
+	config := instance.ReloadableConfig()
+	config.TrailingLogs = trailing(r.opts, r.progress.mean())
+	if err := instance.ReloadConfig(config); err != nil {
+		return fmt.Errorf("set how much of the raft log stays: %w", err)
 	}
 	covered := r.progress.pendingBytes()
 	if err := instance.Snapshot().Error(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
@@ -46,16 +49,7 @@ func (r *Replica) takeSnapshot() error {
 	return nil
 }
 
-// setTrailing turns what raft counts in entries into bytes.
-func (r *Replica) setTrailing(instance *raft.Raft) error {
-	config := instance.ReloadableConfig()
-	config.TrailingLogs = trailing(r.opts, r.progress.mean())
-	if err := instance.ReloadConfig(config); err != nil {
-		return fmt.Errorf("set how much of the raft log stays: %w", err)
-	}
-	return nil
-}
-
+// trailing returns how many entries stay behind a snapshot.
 func trailing(o Options, meanBytes float64) uint64 {
 	return max(o.TrailingEntries, uint64(float64(o.TrailingBytes)/meanBytes))
 }
