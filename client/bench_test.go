@@ -101,7 +101,7 @@ func BenchmarkSendAsync(b *testing.B) {
 	for i := range conversations {
 		conversations[i] = c.Conversation(wire.ConversationID("conversation-" + string(rune('a'+i))))
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	b.ReportAllocs()
 	i := 0

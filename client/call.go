@@ -2,6 +2,7 @@ package client
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -110,7 +111,7 @@ func (q *callQueue) pushFront(calls []*call) {
 		copy(q.calls[q.head:], calls)
 		return
 	}
-	q.calls = append(calls[:len(calls):len(calls)], q.calls[q.head:]...)
+	q.calls = append(slices.Clip(calls), q.calls[q.head:]...)
 	q.head = 0
 }
 

@@ -34,7 +34,7 @@ const (
 )
 
 // encodeSend is encode for a SendMessage.
-func encodeSend(op string, conversation wire.ConversationID, d Draft) ([]byte, error) {
+func encodeSend(conversation wire.ConversationID, d Draft) ([]byte, error) {
 	size := sizeString(string(conversation)) + sizeString(string(d.Body)) + sizeString(d.ContentType)
 	valid := utf8.ValidString(string(conversation)) && utf8.ValidString(d.ContentType)
 	for _, list := range [][]wire.UserID{d.Mentions, d.Targets} {
@@ -44,7 +44,7 @@ func encodeSend(op string, conversation wire.ConversationID, d Draft) ([]byte, e
 		}
 	}
 	if !valid {
-		return nil, wire.Errorf(wire.CodeInvalid, op, "text is not UTF-8")
+		return nil, wire.Errorf(wire.CodeInvalid, opSend, "text is not UTF-8")
 	}
 	if d.MentionAll {
 		size += 2

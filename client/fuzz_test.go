@@ -52,6 +52,9 @@ func FuzzServerFrame(f *testing.F) {
 		{Body: &pb.ServerFrame_Goaway{Goaway: &pb.Goaway{WaitMillis: 1 << 31}}},
 		{Body: &pb.ServerFrame_Closing{Closing: &pb.Error{Code: 1 << 20}}},
 		{Body: &pb.ServerFrame_Ping{Ping: &pb.Ping{Nonce: 1 << 60}}},
+		{Body: &pb.ServerFrame_Response{Response: &pb.Response{Id: 1, Result: &pb.Response_Sent{Sent: &pb.Sent{
+			Id: "0123456789ABCDEFGHIJKL", Seq: 1, Offset: 2, TimestampMillis: 3,
+		}}}}},
 	} {
 		b, err := proto.Marshal(frame)
 		if err != nil {
@@ -60,6 +63,7 @@ func FuzzServerFrame(f *testing.F) {
 		f.Add(b, b)
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
+		checkDecodeSent(t, first)
 		synctest.Test(t, func(t *testing.T) { takeFrames(t, first, second) })
 	})
 }
@@ -96,4 +100,34 @@ func takeFrames(t *testing.T, frames ...[]byte) {
 		at = e.Offset
 	}
 	l.end(ErrClosed)
+}
+
+// checkDecodeSent: what is decoded by hand is what protobuf decodes.
+func checkDecodeSent(t *testing.T, b []byte) {
+	t.Helper()
+	got := decodeSent(b)
+	if got == nil {
+		return
+	}
+	want := &pb.ServerFrame{}
+	if err := proto.Unmarshal(b, want); err != nil || !proto.Equal(got, want.GetResponse()) {
+		t.Fatalf("decoded %v, want %v (%v)", got, want, err)
+	}
+}
+
+func TestDecodeSent(t *testing.T) {
+	sent := &pb.Sent{Id: "0123456789ABCDEFGHIJKL", Seq: 1 << 40, Offset: 7, TimestampMillis: 1_700_000_000_000}
+	b, err := proto.Marshal(&pb.ServerFrame{Body: &pb.ServerFrame_Response{Response: &pb.Response{Id: 300, Result: &pb.Response_Sent{Sent: sent}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := decodeSent(b); got.GetId() != 300 || !proto.Equal(got.GetSent(), sent) {
+		t.Errorf("decoded %v, want %v", got, sent)
+	}
+	checkDecodeSent(t, b)
+	for cut := range b {
+		if got := decodeSent(b[:cut]); got != nil {
+			t.Errorf("the first %d bytes are decoded as %v", cut, got)
+		}
+	}
 }

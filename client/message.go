@@ -72,7 +72,7 @@ func messageOf(p *pb.Message, conversation string) Message {
 // sent again, harmlessly, until there is an answer or ctx is done; after the
 // latter the message may or may not have been sent.
 func (v *Conversation) Send(ctx context.Context, d Draft) (Sent, error) {
-	payload, err := encodeSend(opSend, v.id, d)
+	payload, err := encodeSend(v.id, d)
 	if err != nil {
 		return Sent{}, err
 	}
@@ -89,7 +89,7 @@ func (v *Conversation) Send(ctx context.Context, d Draft) (Sent, error) {
 // called on one of the client's goroutines, or on the caller's when the message
 // could not be sent at all; it must not wait, but may send.
 func (v *Conversation) SendAsync(ctx context.Context, d Draft, done func(Sent, error)) {
-	payload, err := encodeSend(opSend, v.id, d)
+	payload, err := encodeSend(v.id, d)
 	if err != nil {
 		done(Sent{}, err)
 		return

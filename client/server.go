@@ -24,6 +24,7 @@ func (s Server) String() string { return s.Scheme + "://" + s.Address + s.Path }
 // defaultPort is where a node accepts clients unless it is told otherwise.
 const defaultPort = "7400"
 
+//nolint:gochecknoglobals // a table that is only read
 var defaultPorts = map[string]string{"quic": defaultPort, "http": "80", "ws": "80", "https": "443", "wss": "443"}
 
 // parseServer reads a server's URL.

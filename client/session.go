@@ -89,6 +89,10 @@ func (s *session) read() {
 			return
 		}
 		s.heard.Store(int64(time.Since(s.began)))
+		if sent := decodeSent(b); sent != nil {
+			s.link.answer(s, sent)
+			continue
+		}
 		f, err := decodeFrame(b)
 		if err != nil {
 			s.end(transport.CloseProtocol, err)

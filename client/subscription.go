@@ -15,7 +15,7 @@ import (
 
 const opSubscribe = "log.subscribe"
 
-// FromEnd, instead of an offset, subscribes to only what is new.
+// FromEnd is given instead of an offset, to follow only what is new.
 const FromEnd wire.Offset = math.MaxUint64
 
 // How a subscription ends for good.
