@@ -28,6 +28,7 @@ type State struct {
 	members       *cache[member]
 	rings         *cache[tokenRing]
 	pending       pending
+	txn           *txn // empty between two calls of Apply
 }
 
 // LogEntry is one committed entry of the raft log.
@@ -49,6 +50,7 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 		members:       newCache[member](opts.Members),
 		rings:         newCache[tokenRing](opts.Tokens),
 	}
+	s.txn = newTxn(s)
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -107,21 +109,21 @@ func (s *State) Apply(entries []LogEntry) ([][]Result, error) {
 	results, err := s.applyAll(entries)
 	if err != nil {
 		// The caches may know changes that no row has.
-		s.broken = err
+		s.broken = errors.Join(err, s.txn.reset())
 		s.forget()
-		return nil, err
+		return nil, s.broken
 	}
 	return results, nil
 }
 
-func (s *State) applyAll(entries []LogEntry) (results [][]Result, err error) {
-	results = make([][]Result, len(entries))
-	b := applyBatch{s: s, t: newTxn(s)}
-	defer func() { err = errors.Join(err, b.t.close()) }()
+func (s *State) applyAll(entries []LogEntry) ([][]Result, error) {
+	results := make([][]Result, len(entries))
+	b := applyBatch{s: s, t: s.txn}
 	for i, e := range entries {
 		if e.Index <= s.record.Applied {
 			continue
 		}
+		var err error
 		if results[i], err = b.entry(e); err != nil {
 			return nil, fmt.Errorf("apply entry %d of term %d: %w", e.Index, e.Term, err)
 		}

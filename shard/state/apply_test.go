@@ -92,7 +92,7 @@ func TestScrub(t *testing.T) {
 	}
 	rot := scrubbed(t, slot, [][]LogEntry{entries[:2], entries[2:]}, func(s *State) {
 		key := conversationScope("app", "tea").number(nil, tableMessage, 1)
-		row := appendMessage(nil, &Message{Seq: 1, Body: []byte("0ne")}, "tea")
+		row := appendMessage(nil, &Message{Seq: 1, Body: []byte("0ne")})
 		if err := s.db.Set(key, row, pebble.NoSync); err != nil {
 			t.Fatal(err)
 		}

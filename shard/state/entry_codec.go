@@ -8,11 +8,11 @@ import (
 )
 
 // EncodeLogEntry appends the form in which an entry of a log goes from node to
-// node. The conversation is the log's; empty for a user log.
+// node. The conversation is the log's, empty for a user log; no form needs it yet.
 //
 //	| offset | length, entry's row | 0 |                             without a message
 //	| offset | length, entry's row | 1 | sequence | message's row |
-func EncodeLogEntry(b []byte, conversation wire.ConversationID, e *Entry) []byte {
+func EncodeLogEntry(b []byte, _ wire.ConversationID, e *Entry) []byte {
 	b = bin.AppendUvarint(b, uint64(e.Offset))
 	b = bin.AppendString(b, appendEntryRow(make([]byte, 0, 64), e))
 	b = bin.AppendBool(b, e.Message != nil)
@@ -20,7 +20,7 @@ func EncodeLogEntry(b []byte, conversation wire.ConversationID, e *Entry) []byte
 		return b
 	}
 	b = bin.AppendUvarint(b, uint64(e.Message.Seq))
-	return appendMessage(b, e.Message, conversation)
+	return appendMessage(b, e.Message)
 }
 
 // DecodeLogEntry reads what EncodeLogEntry wrote. The result shares nothing

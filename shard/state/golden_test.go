@@ -42,9 +42,10 @@ func forms() []form {
 		ContentType: "text", Count: 5, Counted: true,
 	}
 	full := *message
-	full.ID, full.Mentions, full.MentionAll, full.Targets = "imported", []wire.UserID{"bob"}, true, []wire.UserID{"bob", "cat"}
+	full.ID, full.Imported = "imported", true
+	full.Mentions, full.MentionAll, full.Targets = []wire.UserID{"bob"}, true, []wire.UserID{"bob", "cat"}
 	full.Edited, full.Recalled = 1e12+5, true
-	writeMessage := func(m *Message) []byte { return appendMessage(nil, m, "tea") }
+	writeMessage := func(m *Message) []byte { return appendMessage(nil, m) }
 	readMessage := func(b []byte) (*Message, error) { return decodeMessage("tea", 7, b) }
 	writeEntry := func(e *Entry) []byte { return appendEntryRow(nil, e) }
 	readEntry := func(b []byte) (*Entry, error) { return decodeEntryRow(3, b) }

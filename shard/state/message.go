@@ -23,6 +23,7 @@ type Message struct {
 	Targets     []wire.UserID // only for these members and the sender; none: for all
 	Edited      int64         // milliseconds since 1970 of the last edit or recall; 0: as sent
 	Recalled    bool
+	Imported    bool   // the id was not made of conversation, timestamp and sequence
 	Count       uint64 // C: counted messages up to and with this one
 	Counted     bool   // it counts for unread, of the targets if there are any
 }
@@ -56,7 +57,7 @@ const (
 // then by the flags
 //
 //	| mentions | targets | edited | id |
-func appendMessage(b []byte, m *Message, conversation wire.ConversationID) []byte {
+func appendMessage(b []byte, m *Message) []byte {
 	var flags byte
 	if m.MentionAll {
 		flags |= messageMentionAll
@@ -73,7 +74,7 @@ func appendMessage(b []byte, m *Message, conversation wire.ConversationID) []byt
 	if m.Edited != 0 {
 		flags |= messageEdited
 	}
-	if m.ID != "" && m.ID != wire.NewMessageID(conversation, m.Timestamp, m.Seq) {
+	if m.Imported {
 		flags |= messageImported
 	}
 	b = append(b, messageVersion, flags)
@@ -116,12 +117,12 @@ func decodeMessage(conversation wire.ConversationID, seq wire.Seq, b []byte) (*M
 		m.Edited = int64(in.Uvarint())
 	}
 	if flags&messageImported != 0 {
-		m.ID = readID[wire.MessageID](in)
+		m.ID, m.Imported = readID[wire.MessageID](in), true
 	}
 	if err := in.Close(); err != nil {
 		return nil, fmt.Errorf("decode message %d: %w", seq, err)
 	}
-	if m.ID == "" {
+	if !m.Imported {
 		m.ID = wire.NewMessageID(conversation, m.Timestamp, seq)
 	}
 	return m, nil

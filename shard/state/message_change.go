@@ -125,7 +125,6 @@ func changeable(t *txn, h *Header, id wire.ConversationID, message wire.MessageI
 func (c *conversation) change(t *txn, kind EntryKind, m *Message) Result {
 	m.Edited = max(t.stamp, m.Edited+1, m.Timestamp+1)
 	c.writeMessage(t, m)
-	told := *m
-	offset := c.append(t, &Entry{Kind: kind, Target: m.Seq, Message: &told})
+	offset := c.append(t, &Entry{Kind: kind, Target: m.Seq, Message: m})
 	return Result{MessageID: m.ID, Seq: m.Seq, Offset: offset, Timestamp: m.Edited}
 }

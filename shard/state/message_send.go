@@ -1,7 +1,6 @@
 package state
 
 import (
-	"slices"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -178,17 +177,13 @@ func (c *conversation) count(t *txn, m *Message) {
 
 func (c *conversation) writeMessage(t *txn, m *Message) {
 	t.keyBuf = c.scope.number(t.keyBuf[:0], tableMessage, uint64(m.Seq))
-	t.valBuf = appendMessage(t.valBuf[:0], m, c.id())
+	t.valBuf = appendMessage(t.valBuf[:0], m)
 	t.put(t.keyBuf, t.valBuf)
 }
 
-// appendMessage tells the hook of a message. The hook's
-// message must not change with a later edit: it gets its own.
+// appendMessage tells the hook of a message. It must not change after that.
 func (t *txn) appendMessage(c *conversation, m *Message) {
-	if t.told == nil {
-		return
+	if t.told != nil {
+		t.appendEntry(c.scope, c.log(), messageEntry(m))
 	}
-	told := *m
-	told.Body = slices.Clone(m.Body)
-	t.appendEntry(c.scope, c.log(), messageEntry(&told))
 }

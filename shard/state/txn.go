@@ -16,21 +16,25 @@ import (
 // txn is the writing side of apply: the batch of one or more entries and,
 // over the store, an overlay of what the batch has written so far.
 //
-// The overlay is a map, because nearly all reads of apply are of one key. For
-// the few scans the rows of each (slot, table) are chained; a scan sorts those
-// that it needs. (An indexed batch would sort every write.)
+// The overlay is a map, because nearly all reads of apply are of one key. Only
+// when something is scanned the rows are chained by (slot, table), and those
+// that the scan needs are sorted. (An indexed batch would sort every write.)
+//
+// One txn serves all calls of Apply, so that its maps are not grown each time.
 type txn struct {
-	s     *State
-	batch *pebble.Batch
-	rows  map[string]*overlayRow
-	heads map[uint32]*overlayRow // by slot and table: the last row written first
-	cuts  []keyRange             // range deletions in the batch
-	slab  []overlayRow
-	arena []byte
-	it    *pebble.Iterator // of the store as it was before the batch; opened by the first scan
-	err   error
-	dirty []dirtyRow
-	chain xxhash.Digest
+	s       *State
+	batch   *pebble.Batch
+	rows    map[uint64]*overlayRow // by the key's hash
+	all     []*overlayRow          // in the order of their first write
+	heads   map[uint32]*overlayRow // by slot and table: of all up to indexed, the newest first
+	indexed int
+	cuts    []keyRange // range deletions in the batch
+	slab    []overlayRow
+	arena   []byte
+	it      *pebble.Iterator // of the store as it was before the batch; opened by the first scan
+	err     error
+	dirty   []dirtyRow
+	chain   xxhash.Digest
 
 	// Of the entry and the command that are being applied.
 	index  uint64
@@ -43,9 +47,10 @@ type txn struct {
 
 // overlayRow is a row that the batch wrote, or deleted: then value is nil.
 type overlayRow struct {
-	key   string
+	key   []byte
 	value []byte
-	next  *overlayRow
+	same  *overlayRow // another row whose key has the same hash
+	next  *overlayRow // another row of the slot and table
 }
 
 type keyRange struct{ lo, hi []byte }
@@ -55,7 +60,7 @@ type keyRange struct{ lo, hi []byte }
 type dirtyRow interface{ write(t *txn) }
 
 func newTxn(s *State) *txn {
-	return &txn{s: s, batch: s.db.NewBatch(), rows: map[string]*overlayRow{}, heads: map[uint32]*overlayRow{}}
+	return &txn{s: s, rows: map[uint64]*overlayRow{}, heads: map[uint32]*overlayRow{}}
 }
 
 // beginEntry starts the hash chain of the entry. The chain's link is
@@ -65,6 +70,9 @@ func newTxn(s *State) *txn {
 // where a write is its kind (1 set, 2 delete, 3 delete range), the lengths of
 // key and value and the two, in the order in which they are made.
 func (t *txn) beginEntry(index uint64, stamp int64) {
+	if t.batch == nil {
+		t.batch = t.s.db.NewBatch()
+	}
 	t.index, t.stamp = index, stamp
 	t.chain.Reset()
 	var b [16]byte
@@ -137,29 +145,43 @@ func (t *txn) deleteRange(lo, hi []byte) {
 	if err := t.batch.DeleteRange(lo, hi, nil); err != nil {
 		t.fail(fmt.Errorf("delete rows in the batch: %w", err))
 	}
-	for r := t.heads[slotTable(lo)]; r != nil; r = r.next {
-		if r.key >= string(lo) && r.key < string(hi) {
-			r.value = nil
-		}
+	for _, r := range t.written(lo, hi) {
+		r.value = nil
 	}
 	t.cuts = append(t.cuts, keyRange{lo: bytes.Clone(lo), hi: bytes.Clone(hi)})
 }
 
 // row finds or makes the overlay's row of a key.
 func (t *txn) row(key []byte) *overlayRow {
-	if r, ok := t.rows[string(key)]; ok {
-		return r
+	hash := xxhash.Sum64(key)
+	first := t.rows[hash]
+	for r := first; r != nil; r = r.same {
+		if bytes.Equal(r.key, key) {
+			return r
+		}
 	}
 	if len(t.slab) == 0 {
 		t.slab = make([]overlayRow, 64)
 	}
 	r := &t.slab[0]
 	t.slab = t.slab[1:]
-	r.key = string(key)
-	r.next = t.heads[slotTable(key)]
-	t.heads[slotTable(key)] = r
-	t.rows[r.key] = r
+	r.key, r.same = t.keep(key), first
+	t.rows[hash] = r
+	t.all = append(t.all, r)
 	return r
+}
+
+// find returns the overlay's row of a key, or nil.
+func (t *txn) find(key []byte) *overlayRow {
+	if len(t.all) == 0 {
+		return nil
+	}
+	for r := t.rows[xxhash.Sum64(key)]; r != nil; r = r.same {
+		if bytes.Equal(r.key, key) {
+			return r
+		}
+	}
+	return nil
 }
 
 // keep copies a value into the arena. It is never nil.
@@ -187,7 +209,7 @@ func (t *txn) failed() error { return t.err }
 func (t *txn) now() int64 { return t.stamp }
 
 func (t *txn) get(key []byte) []byte {
-	if r, ok := t.rows[string(key)]; ok {
+	if r := t.find(key); r != nil {
 		return r.value
 	}
 	if t.err != nil || t.cut(key) {
@@ -226,13 +248,13 @@ func (t *txn) scan(lo, hi []byte, f func(key, value []byte) bool) {
 	}
 	for ok := it.First(); t.err == nil; {
 		switch {
-		case len(own) > 0 && (!ok || own[0].key <= string(it.Key())):
-			if ok && own[0].key == string(it.Key()) {
+		case len(own) > 0 && (!ok || bytes.Compare(own[0].key, it.Key()) <= 0):
+			if ok && bytes.Equal(own[0].key, it.Key()) {
 				ok = it.Next()
 			}
 			r := own[0]
 			own = own[1:]
-			if r.value != nil && !f([]byte(r.key), r.value) {
+			if r.value != nil && !f(r.key, r.value) {
 				return
 			}
 		case ok:
@@ -256,13 +278,13 @@ func (t *txn) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
 	for ok := it.Last(); t.err == nil; {
 		last := len(own) - 1
 		switch {
-		case last >= 0 && (!ok || own[last].key >= string(it.Key())):
-			if ok && own[last].key == string(it.Key()) {
+		case last >= 0 && (!ok || bytes.Compare(own[last].key, it.Key()) >= 0):
+			if ok && bytes.Equal(own[last].key, it.Key()) {
 				ok = it.Prev()
 			}
 			r := own[last]
 			own = own[:last]
-			if r.value != nil && !f([]byte(r.key), r.value) {
+			if r.value != nil && !f(r.key, r.value) {
 				return
 			}
 		case ok:
@@ -280,18 +302,18 @@ func (t *txn) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
 // written returns the batch's own rows in [lo, hi), deleted ones too, in order.
 // Both ends are of one slot and table.
 func (t *txn) written(lo, hi []byte) []*overlayRow {
+	for _, r := range t.all[t.indexed:] {
+		at := slotTable(r.key)
+		r.next, t.heads[at] = t.heads[at], r
+	}
+	t.indexed = len(t.all)
 	var own []*overlayRow
 	for r := t.heads[slotTable(lo)]; r != nil; r = r.next {
-		if r.key >= string(lo) && r.key < string(hi) {
+		if bytes.Compare(r.key, lo) >= 0 && bytes.Compare(r.key, hi) < 0 {
 			own = append(own, r)
 		}
 	}
-	slices.SortFunc(own, func(a, b *overlayRow) int {
-		if a.key < b.key {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(own, func(a, b *overlayRow) int { return bytes.Compare(a.key, b.key) })
 	return own
 }
 
@@ -343,29 +365,35 @@ func (t *txn) commit(r Record) error {
 	return t.reset()
 }
 
-// reset drops what the txn holds and readies it for another batch.
+// reset drops what the txn holds and makes it ready for another batch.
 func (t *txn) reset() error {
 	var err error
 	if t.it != nil {
 		err, t.it = t.it.Close(), nil
 	}
-	err = errors.Join(err, t.batch.Close())
-	t.batch = t.s.db.NewBatch()
-	clear(t.rows)
-	clear(t.heads)
-	clear(t.dirty)
-	t.cuts, t.dirty = t.cuts[:0], t.dirty[:0]
-	t.header, t.told = nil, nil
+	if t.batch != nil {
+		err, t.batch = errors.Join(err, t.batch.Close()), nil
+	}
+	t.clear()
 	return err
 }
 
-// close drops the txn.
-func (t *txn) close() error {
-	var err error
-	if t.it != nil {
-		err = t.it.Close()
+// keptRows is how large the overlay's maps may be to be kept for the next
+// batch: clearing a map costs what it once held.
+const keptRows = 4096
+
+// clear drops what the txn holds of a batch.
+func (t *txn) clear() {
+	if len(t.all) > keptRows {
+		t.rows, t.heads, t.all = map[uint64]*overlayRow{}, map[uint32]*overlayRow{}, nil
 	}
-	return errors.Join(err, t.batch.Close())
+	clear(t.rows)
+	clear(t.heads)
+	clear(t.all)
+	clear(t.dirty)
+	t.all, t.indexed, t.slab, t.arena = t.all[:0], 0, nil, nil
+	t.cuts, t.dirty = t.cuts[:0], t.dirty[:0]
+	t.header, t.told = nil, nil
 }
 
 // refuse is the answer of a command that changes nothing.

@@ -19,10 +19,11 @@ func TestTxn(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 4))
 			p := &txnPlay{t: t, rng: rng, rows: map[string]string{}, s: newScript(t).state}
 			p.txn = newTxn(p.s)
+			p.txn.beginEntry(1, 1000)
 			for range 2000 {
 				p.step()
 			}
-			if err := p.txn.close(); err != nil {
+			if err := p.txn.reset(); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -61,6 +62,7 @@ func (p *txnPlay) step() {
 		if err := p.txn.commit(Record{Applied: p.n}); err != nil {
 			p.t.Fatal(err)
 		}
+		p.txn.beginEntry(p.n+1, 1000)
 	case 1:
 		lo, hi := p.bounds()
 		p.txn.deleteRange(lo, hi)
@@ -124,11 +126,12 @@ func TestWriteOutside(t *testing.T) {
 	}
 	for slot, want := range map[wire.Slot]bool{9: false, 10: true, 20: true, 21: false} {
 		txn := newTxn(s)
+		txn.beginEntry(1, 1000)
 		txn.put(appendTable(nil, slot, tableTimer), []byte{1})
 		if ok := txn.err == nil; ok != want {
 			t.Errorf("a write to slot %d of %s: %v", slot, s.rng, txn.err)
 		}
-		if err := txn.close(); err != nil {
+		if err := txn.reset(); err != nil {
 			t.Fatal(err)
 		}
 	}
