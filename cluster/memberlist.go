@@ -58,6 +58,7 @@ type Memberlist struct {
 	list   *memberlist.Memberlist
 	roster *roster
 	self   atomic.Pointer[Presence]
+	heard  sync.Map // wire.NodeID to the host:port at which its gossip is reached
 	seeds  func() []string
 	opts   GossipOptions
 
@@ -166,7 +167,11 @@ func (m *Memberlist) Members() []Presence { return m.roster.members() }
 func (m *Memberlist) Changed() <-chan struct{} { return m.roster.changed() }
 
 // Address returns the host:port at which others reach this node's gossip.
-func (m *Memberlist) Address() string { return m.list.LocalNode().Address() }
+func (m *Memberlist) Address() string {
+	address, _ := m.heard.Load(m.self.Load().Node)
+	text, _ := address.(string)
+	return text
+}
 
 // announceTimeout bounds how long Announce waits to have told one node.
 const announceTimeout = 2 * time.Second
@@ -221,12 +226,14 @@ func (m *Memberlist) runJoin(ctx context.Context) {
 	}
 }
 
+// unseen returns the seeds that are no member's address. It does not ask
+// memberlist, whose nodes change under the reader.
 func (m *Memberlist) unseen() []string {
-	seen := make(map[string]bool)
-	for _, n := range m.list.Members() {
-		seen[n.Address()] = true
-		if p, err := decodePresence(wire.NodeID(n.Name), n.Meta); err == nil {
-			seen[p.Addresses.Gossip] = true
+	seen := map[string]bool{m.Address(): true}
+	for _, p := range m.roster.members() {
+		seen[p.Addresses.Gossip] = true
+		if address, ok := m.heard.Load(p.Node); ok {
+			seen[address.(string)] = true
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(m.seeds()), func(seed string) bool { return seen[seed] || seed == "" })
@@ -257,10 +264,16 @@ func (d gossipDelegate) NotifyUpdate(n *memberlist.Node) {
 		d.m.opts.Logger.Warn("gossip not understood", "error", err)
 		return
 	}
+	d.m.heard.Store(p.Node, n.Address())
 	d.m.roster.put(p)
 }
 
-func (d gossipDelegate) NotifyLeave(n *memberlist.Node) { d.m.roster.remove(wire.NodeID(n.Name)) }
+func (d gossipDelegate) NotifyLeave(n *memberlist.Node) {
+	d.m.roster.remove(wire.NodeID(n.Name))
+	if wire.NodeID(n.Name) != d.m.self.Load().Node { // Address goes on working
+		d.m.heard.Delete(wire.NodeID(n.Name))
+	}
+}
 
 // gossipLog turns memberlist's lines into ours. Warnings and errors of a hint
 // are not worth more than a line of debugging: who is cut off shows elsewhere.

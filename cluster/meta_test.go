@@ -216,7 +216,17 @@ func TestInstall(t *testing.T) {
 		if err != nil || first < res.Index-minTrailingLogs-5 {
 			t.Fatalf("the leader's log begins at %d (%v), want it cut near %d", first, err, res.Index)
 		}
+		snapshot, _ := w.nodes[w.leader()].meta.LastSnapshot()
 		w.heal(away)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := w.nodes[away].meta.Wait(ctx, snapshot-1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // raft clears its log a moment after the table is there
+		if first, err := w.disks[away].Log.FirstIndex(); err != nil || first == 1 {
+			t.Errorf("after the install the log begins at %d (%v), want the old one cleared", first, err)
+		}
 		w.agree(res.Index)
 		time.Sleep(2 * time.Second)
 		w.stop(away)
