@@ -124,13 +124,12 @@ const (
 	closeEnd                              // below it are all codes
 )
 
-var closeNames = [closeEnd]string{
-	"normal", "internal", "going_away", "protocol", "too_large", "timeout", "unauthenticated", "overloaded", "slow", "replaced",
-}
-
 func (c CloseCode) String() string {
+	names := [closeEnd]string{
+		"normal", "internal", "going_away", "protocol", "too_large", "timeout", "unauthenticated", "overloaded", "slow", "replaced",
+	}
 	if c < closeEnd {
-		return closeNames[c]
+		return names[c]
 	}
 	return fmt.Sprintf("close_%d", uint16(c))
 }

@@ -67,13 +67,13 @@ func (c *Credentials) Renew(pair *KeyPair) error {
 // wherever it is. So crypto/tls's check of the host name is switched off, and
 // verify does all that it does and more.
 func (c *Credentials) config(want wire.NodeID) *tls.Config {
-	own := func() (*tls.Certificate, error) { return c.pair.Load().certificate(), nil }
+	own := func() *tls.Certificate { return c.pair.Load().certificate() }
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		NextProtos:           []string{nodeProtocol},
 		Time:                 c.wall,
-		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own() },
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own() },
+		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own(), nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own(), nil },
 		ClientAuth:           tls.RequireAnyClientCert,
 		InsecureSkipVerify:   true, //nolint:gosec // verify does it, with the identity
 		VerifyConnection:     func(state tls.ConnectionState) error { return c.verify(state, want) },

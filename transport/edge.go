@@ -340,7 +340,7 @@ func (c *clientConn) SignedIn() {
 	c.ticket.leave()
 	c.Conn.SetReadLimit(c.edge.opts.FrameBytes)
 	_ = c.Conn.SetReadDeadline(time.Time{})
-	_ = c.Conn.SetWriteDeadline(time.Time{})
+	_ = c.SetWriteDeadline(time.Time{})
 }
 
 var errNoSubprotocol = errors.New("transport: the other side does not speak " + Subprotocol)

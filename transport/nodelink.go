@@ -43,7 +43,7 @@ func (d *NodeDialer) Dial(ctx context.Context, node wire.NodeID, addr string) (C
 	if err != nil {
 		return nil, fmt.Errorf("dial node %s at %s: %w", node, addr, err)
 	}
-	return newTLSConn(raw.(*tls.Conn)) //nolint:errcheck,forcetypeassert // tls.Dialer promises it
+	return newTLSConn(raw.(*tls.Conn)) // tls.Dialer promises the type
 }
 
 // nodeListener accepts connections over TLS 1.3.

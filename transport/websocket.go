@@ -315,7 +315,7 @@ func DialWebSocket(ctx context.Context, rawURL string, tlsConf *tls.Config) (Con
 		WriteBufferSize: 16 << 10, // a client masks what it writes, in this buffer
 		WriteBufferPool: &clientWrites,
 	}
-	raw, resp, err := dialer.DialContext(ctx, u, nil)
+	raw, resp, err := dialer.DialContext(ctx, u, nil) //nolint:bodyclose // refusal closes it; with a WebSocket there is none
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", u, refusal(resp, err))
 	}
