@@ -287,7 +287,9 @@ func TestOutboxSkipsTargets(t *testing.T) {
 		if len(batches) == 0 {
 			break
 		}
+		rows := 0
 		for _, b := range batches {
+			rows += len(b.Rows)
 			deaf[b.Target] = true
 			for _, o := range b.Rows {
 				if o.Target() != b.Target || got[o.User] {
@@ -295,6 +297,9 @@ func TestOutboxSkipsTargets(t *testing.T) {
 				}
 				got[o.User] = true
 			}
+		}
+		if rows > 7 {
+			t.Fatalf("%d rows at once, want at most 7", rows)
 		}
 	}
 	// A slot that two users share is skipped with the second one still in it, if

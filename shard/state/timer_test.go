@@ -59,6 +59,47 @@ func TestTimersAreNotForgotten(t *testing.T) {
 	}
 }
 
+// TestLookIsNoNews: a query that looked before apply, or before a reload, and
+// tells after it what it found, must not hide a row.
+func TestLookIsNoNews(t *testing.T) {
+	w := newWorld(t, 1)
+	p := &w.shards[0].pending
+	add := func(due int64) {
+		p.added = append(p.added, pendingChange{slot: 1, timer: true, due: due})
+		p.committed()
+	}
+	earliest := func() int64 {
+		_, found := p.slots(pendingTimers, never)
+		if len(found) != 1 {
+			t.Fatalf("slots %v, want one", found)
+		}
+		return found[0].earliest
+	}
+	add(100)
+	_, before := p.slots(pendingTimers, 100)
+	add(50)
+	p.looked(pendingTimers, 1, before[0], never)
+	if got := earliest(); got != 50 {
+		t.Errorf("after a late look the first timer is at %d, want 50", got)
+	}
+	_, before = p.slots(pendingTimers, 100)
+	p.looked(pendingTimers, 1, before[0], 70)
+	if got := earliest(); got != 70 {
+		t.Errorf("after a look the first timer is at %d, want 70", got)
+	}
+	if slots, _ := p.slots(pendingTimers, 69); len(slots) != 0 {
+		t.Errorf("slots %v at 69, want none", slots)
+	}
+	if err := w.shards[0].Reload(); err != nil {
+		t.Fatal(err)
+	}
+	add(80)
+	p.looked(pendingTimers, 1, before[0], never)
+	if got := earliest(); got != 80 {
+		t.Errorf("after a reload and a late look the first timer is at %d, want 80", got)
+	}
+}
+
 // TestSweepAgain: what cannot be swept now is tried later, and does not stand
 // before what can.
 func TestSweepAgain(t *testing.T) {

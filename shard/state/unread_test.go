@@ -137,7 +137,12 @@ func (p *unreadPlay) step() string {
 	case n < 50:
 		return p.send()
 	case n < 70:
-		user, seq := p.member(), wire.Seq(p.rng.IntN(last+3))
+		// Mostly a little further: what is unread must have time to be changed.
+		user := p.member()
+		seq := p.model.read[user] + wire.Seq(p.rng.IntN(10))
+		if p.rng.IntN(10) == 0 {
+			seq = wire.Seq(p.rng.IntN(last + 3))
+		}
 		p.w.done(user, &MoveCursors{Moves: []CursorMove{{Conversation: p.id, User: user, Read: seq}}})
 		p.model.read[user] = max(p.model.read[user], min(seq, wire.Seq(last)))
 		return fmt.Sprintf("%s reads up to %d", user, seq)
@@ -191,7 +196,7 @@ func (p *unreadPlay) change(last int, recall bool) string {
 	if last == int(p.model.floor) {
 		return "nothing to change"
 	}
-	seq := int(p.model.floor) + p.rng.IntN(last-int(p.model.floor))
+	seq := last - 1 - min(p.rng.IntN(last-int(p.model.floor)), p.rng.IntN(30))
 	m := &p.model.messages[seq]
 	if recall {
 		p.w.done("", &RecallMessage{Conversation: p.id, ID: m.id})
