@@ -323,3 +323,62 @@ func TestFollowerComesBackSoon(t *testing.T) {
 		}
 	})
 }
+
+// TestLostAppendIsRepeated loses one append of each pipeline: the write waits
+// for a third of a round, not for raft to notice.
+func TestLostAppendIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 10)
+		g.net.set(func() { g.net.mu.minDelay, g.net.mu.fifo = g.net.mu.maxDelay, true })
+		g.startAll()
+		defer g.stopAll()
+		l := g.leader()
+		g.write(l, 1, 10)
+		for i := range 10 {
+			time.Sleep(time.Second)
+			lost := map[wire.NodeID]bool{}
+			g.net.set(func() {
+				g.net.mu.lose = func(from, to wire.NodeID, k kind) bool {
+					first := from == l.id && k == kindAppend && !lost[to]
+					lost[to] = lost[to] || first
+					return first
+				}
+			})
+			start := time.Now()
+			g.write(l, 11+i, 11+i)
+			took, losses := time.Since(start), 0
+			g.net.set(func() { losses, g.net.mu.lose = len(lost), nil })
+			if losses < 2 || took < 100*time.Millisecond || took > 350*time.Millisecond {
+				t.Errorf("write %d took %v with %d lost appends, want about 300ms", i, took, losses)
+			}
+		}
+	})
+}
+
+// TestFirstHeartbeatOfTerm: raft writes a new term to disk when it hears of
+// it. The goroutine of the network must not wait for that.
+func TestFirstHeartbeatOfTerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(1)
+		a := New("n1", 1, end{n, "n1"}, Options{})
+		disk := make(chan struct{})
+		handled := 0
+		a.SetHeartbeatHandler(func(rpc raft.RPC) {
+			<-disk
+			handled++
+			rpc.Respond(&raft.AppendEntriesResponse{Term: 5, Success: true}, nil)
+		})
+		h := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte("n2")}, Term: 5}
+		start := time.Now()
+		for id := range uint64(3) {
+			a.deliver("n2", appendHeartbeat(appendHead(nil, kindHeartbeat, id), h, false)) // would hang in the bubble
+		}
+		close(disk)
+		synctest.Wait()
+		a.deliver("n2", appendHeartbeat(appendHead(nil, kindHeartbeat, 4), h, false)) // the term is known now
+		if handled != 2 || time.Since(start) > 0 {
+			t.Errorf("%d heartbeats handled, want the first, and the one after it", handled)
+		}
+		_ = a.Close()
+	})
+}

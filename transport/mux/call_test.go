@@ -386,3 +386,34 @@ func TestHostilePeer(t *testing.T) {
 		})
 	}
 }
+
+// TestLateReplyToAnEarlierLife: a node restarts, and its call numbers begin
+// anew. The answer to an old call must not be taken for that to a new one.
+func TestLateReplyToAnEarlierLife(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var replies []func([]byte, error)
+		w.start("n2", &handler{call: func(_ wire.NodeID, _ uint8, _ []byte, reply func([]byte, error)) {
+			replies = append(replies, reply)
+		}})
+		answer := make(chan string, 1)
+		for life := range 2 {
+			w.start("n1", &handler{})
+			w.nodes["n1"].CallAsync("n2", 1, nil, func(b []byte, err error) {
+				if err == nil {
+					answer <- string(b)
+				}
+			})
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if life == 0 {
+				w.stop("n1")
+			}
+		}
+		replies[0]([]byte("old"), nil)
+		synctest.Wait()
+		replies[1]([]byte("new"), nil)
+		if got := <-answer; got != "new" {
+			t.Errorf("answer %q, want that to the new call", got)
+		}
+	})
+}
