@@ -45,6 +45,32 @@ func TestGoawayMovesWithoutAPause(t *testing.T) {
 	})
 }
 
+func TestSilentNodeIsLeftByFollower(t *testing.T) {
+	bubble(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
+		c.conversation("tea", "tom")
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		sub, err := tom.Conversation("tea").Subscribe(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // nothing happens, and nothing is wrong
+		synctest.Wait()
+		if len(c.mu.logins) != 1 {
+			t.Fatalf("%d logins in a quiet hour, want 1", len(c.mu.logins))
+		}
+		c.network.Cut("n1:7400", "client")
+		c.say("tea", "hello")
+		began := time.Now()
+		if e, err := sub.Next(t.Context()); err != nil || string(e.Message.Body) != "hello" {
+			t.Errorf("next = %+v, %v", e, err)
+		}
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("it took %v, want at most 6s", took)
+		}
+	})
+}
+
 func TestNodeThatCanNotServeIsLeft(t *testing.T) {
 	bubble(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom")

@@ -75,7 +75,8 @@ type Options struct {
 
 	// Silence is how long a connection that owes answers may bring nothing,
 	// though it was pinged after a quarter of that. Beyond it the connection is
-	// given up for another. Default 2s.
+	// given up for another. One that only follows logs is pinged after twice
+	// the silence. Default 2s.
 	Silence time.Duration
 
 	// MaxPending is how many calls may wait for their answers, over all

@@ -35,6 +35,8 @@ type session struct {
 
 	// The writer's own.
 	out      outbox
+	owed     bool      // answers are
+	follows  bool      // pushes may come at any time
 	wrote    time.Time // when something was last written
 	busy     time.Time // when it was first owed an answer, after having been owed none
 	pinged   time.Time // when the last ping was written
@@ -149,14 +151,14 @@ func (s *session) flush() (time.Time, error) {
 	for {
 		s.out.reset()
 		now := time.Now()
-		owed, paused := s.link.take(s, now)
-		if err := s.beat(now, owed); err != nil {
+		paused := s.link.take(s, now)
+		if err := s.beat(now); err != nil {
 			return time.Time{}, err
 		}
 		if len(s.out.ends) == 0 {
-			wake := s.wake(owed)
-			if !paused.IsZero() && paused.Before(wake) {
-				wake = paused
+			wake := s.wake()
+			if !paused.IsZero() {
+				wake = earlier(wake, paused)
 			}
 			return wake, nil
 		}
@@ -182,9 +184,9 @@ func (s *session) bound(now time.Time) error {
 }
 
 // beat pings when that is due, and notices that the last ping was not answered.
-func (s *session) beat(now time.Time, owed bool) error {
+func (s *session) beat(now time.Time) error {
 	switch {
-	case !owed:
+	case !s.owed:
 		s.busy = time.Time{}
 	case s.busy.IsZero():
 		s.busy = now
@@ -204,7 +206,7 @@ func (s *session) beat(now time.Time, owed bool) error {
 }
 
 // wake is when beat has something to do next.
-func (s *session) wake(bool) time.Time {
+func (s *session) wake() time.Time {
 	heard := s.lastHeard()
 	if s.unanswered(heard) {
 		return s.pinged.Add(s.patience())
@@ -212,14 +214,17 @@ func (s *session) wake(bool) time.Time {
 	return s.pingAt(heard)
 }
 
-// pingAt is when to ping: in time for the heartbeat, or a quarter of the
-// silence after the last frame while answers are owed.
+// pingAt is when to ping: in time for the heartbeat; after some silence, if
+// pushes may come; after little, while answers are owed.
 func (s *session) pingAt(heard time.Time) time.Time {
 	heartbeat := time.Duration(s.welcome.GetHeartbeatMillis()) * time.Millisecond
 	if heartbeat == 0 {
 		heartbeat = time.Minute
 	}
 	at := s.wrote.Add(heartbeat / 2)
+	if s.follows {
+		at = earlier(at, heard.Add(2*s.link.opts.Silence))
+	}
 	if s.busy.IsZero() {
 		return at
 	}
@@ -227,10 +232,14 @@ func (s *session) pingAt(heard time.Time) time.Time {
 	if heard.After(since) {
 		since = heard
 	}
-	if quarter := since.Add(s.link.opts.Silence / 4); quarter.Before(at) {
-		at = quarter
+	return earlier(at, since.Add(s.link.opts.Silence/4))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
 	}
-	return at
+	return a
 }
 
 func (s *session) lastHeard() time.Time { return s.began.Add(time.Duration(s.heard.Load())) }

@@ -9,9 +9,9 @@ import (
 // maxPongs bounds the pings that wait to be answered; more are ignored.
 const maxPongs = 16
 
-// take moves what may be written now into the session's outbox. It returns
-// whether the node then owes answers, and when the next pause is over.
-func (l *link) take(s *session, now time.Time) (owed bool, paused time.Time) {
+// take moves what may be written now into the session's outbox, and tells the
+// writer what it waits for. It returns when the next pause is over.
+func (l *link) take(s *session, now time.Time) (paused time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !s.idle {
@@ -22,7 +22,7 @@ func (l *link) take(s *session, now time.Time) (owed bool, paused time.Time) {
 	}
 	s.idle = false
 	if l.mu.session != s {
-		return false, time.Time{}
+		return time.Time{}
 	}
 	l.resumeLocked(now)
 	for _, nonce := range s.pongs {
@@ -37,7 +37,8 @@ func (l *link) take(s *session, now time.Time) (owed bool, paused time.Time) {
 	if len(l.mu.paused) > 0 {
 		paused = l.mu.paused[0].due
 	}
-	return len(l.mu.flight) > 0, paused
+	s.owed, s.follows = len(l.mu.flight) > 0, len(l.mu.following.subs) > 0
+	return paused
 }
 
 func (l *link) takeCallsLocked(s *session, now time.Time) {
