@@ -36,6 +36,9 @@ type chores struct {
 // runOutbox delivers outbox rows while the replica leads.
 func (c *chores) runOutbox(ctx context.Context) error {
 	return c.loop(ctx, c.h.outbox, func(ctx context.Context) (bool, error) {
+		if c.h.held.Load() {
+			return false, nil
+		}
 		batches, err := c.h.state.OutboxBatches(outboxRows, nil)
 		if err != nil || len(batches) == 0 {
 			return false, err

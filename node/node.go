@@ -31,6 +31,7 @@ type Node struct {
 	stores  *raftlog.Stores
 	mux     *mux.Mux
 	meta    *cluster.Meta
+	early   atomic.Pointer[cluster.Meta] // meta, for what runs while the node opens
 	shards  *shards
 	router  *route.Router
 	edge    *tail.Edge
@@ -93,7 +94,7 @@ func (n *Node) open(ctx context.Context) error {
 }
 
 func (n *Node) openStores(context.Context) error {
-	if err := n.env.FS.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+	if err := n.makeDir(); err != nil {
 		return fmt.Errorf("make the directory %s: %w", n.cfg.Dir, err)
 	}
 	n.disk = &diskGuard{
@@ -116,6 +117,18 @@ func (n *Node) openStores(context.Context) error {
 	n.stores = stores
 	n.parts.push("stores", stores.Close)
 	return nil
+}
+
+// makeDir makes the node's directory, so that a power cut does not take it away.
+func (n *Node) makeDir() error {
+	if err := n.env.FS.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	parent, err := n.env.FS.OpenDir(n.env.FS.PathDir(n.cfg.Dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
 // stalled hands leaderships away: a store holds back writes for too long.
@@ -153,10 +166,11 @@ func (n *Node) openMux(ctx context.Context) error {
 
 // table returns what the meta group knows; before it is open, nothing.
 func (n *Node) table() *cluster.Table {
-	if n.meta == nil {
+	meta := n.early.Load()
+	if meta == nil {
 		return &cluster.Table{}
 	}
-	return n.meta.Table()
+	return meta.Table()
 }
 
 func (n *Node) openMeta(context.Context) error {
@@ -165,18 +179,18 @@ func (n *Node) openMeta(context.Context) error {
 		return fmt.Errorf("open the meta group's stores: %w", err)
 	}
 	n.parts.push("meta group's stores", closer.Close)
-	var meta *cluster.Meta
 	net := raftnet.New(n.cfg.Node, wire.MetaShard, n.mux, raftnet.Options{
 		Applied: func() uint64 {
-			if meta == nil {
+			meta := n.early.Load()
+			if meta == nil { // it is being opened: nothing has come in yet
 				return 0
 			}
 			index, _ := meta.LastSnapshot()
-			return index
+			return max(index, meta.Applied())
 		},
 		Logger: n.env.Logger,
 	})
-	meta, err = cluster.Open(n.cfg.Node, stores,
+	meta, err := cluster.Open(n.cfg.Node, stores,
 		cluster.Links{Raft: net, Forward: func(ctx context.Context, to wire.NodeID, body []byte) ([]byte, error) {
 			return n.mux.Call(ctx, to, route.MethodMeta, body)
 		}},
@@ -185,7 +199,12 @@ func (n *Node) openMeta(context.Context) error {
 		return errors.Join(fmt.Errorf("open the meta group: %w", err), net.Close())
 	}
 	n.meta = meta
-	n.parts.push("meta group", meta.Close)
+	n.early.Store(meta)
+	n.parts.push("meta group", func() error { return errors.Join(meta.Close(), net.Close()) })
+	n.parts.push("answers to other nodes", func() error {
+		n.peerWaits.Wait()
+		return nil
+	})
 	return nil
 }
 

@@ -29,11 +29,11 @@ type peerHandler Node
 // node asked, and does not block.
 func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply func([]byte, error)) {
 	n := (*Node)(h)
-	if method == route.MethodMeta {
-		n.later(reply, func(ctx context.Context) ([]byte, error) { return n.meta.Receive(ctx, body) })
+	if meta := n.early.Load(); meta != nil && method == route.MethodMeta {
+		n.later(reply, func(ctx context.Context) ([]byte, error) { return meta.Receive(ctx, body) })
 		return
 	}
-	if !n.serving.Load() && method != route.MethodStatus || n.backend == nil {
+	if !n.serving.Load() {
 		reply(nil, wire.Errorf(wire.CodeUnavailable, "", "node %s is starting or stopping", n.cfg.Node))
 		return
 	}

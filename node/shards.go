@@ -24,11 +24,13 @@ type hosted struct {
 	slots   wire.SlotRange
 	state   *state.State
 	replica *shard.Replica
+	net     *raftnet.Transport
 	hub     *tail.Hub
 	scrubs  *shard.Scrubber
 	leads   atomic.Bool // it leads and is ready
 	outbox  chan struct{}
 	timers  chan struct{}
+	held    atomic.Bool // a fault for tests: the outbox waits
 }
 
 // shards is all replicas of this node.
@@ -107,19 +109,19 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the snapshots of shard %d: %w", sh.ID, err)
 	}
-	net := raftnet.New(s.self, sh.ID, s.net, raftnet.Options{
+	h.net = raftnet.New(s.self, sh.ID, s.net, raftnet.Options{
 		Applied: func() uint64 { return h.state.Record().Applied }, Installs: s.limit, Logger: s.logger,
 	})
 	h.replica, err = shard.Open(
 		shard.Place{Shard: sh.ID, Node: s.self, Voters: sh.Bootstrap},
 		shard.Stores{Log: group, Stable: group, Snapshots: snapshots},
-		h.state, net,
+		h.state, h.net,
 		shard.Options{
 			Clock: s.env.Wall, Full: s.full, Fatal: s.env.Fatal, Scrubs: h.scrubs, Logger: s.logger,
 			LeaderChanged: func(l shard.Leadership) { h.lead(l.Leads && l.Ready) },
 		})
 	if err != nil {
-		return errors.Join(err, net.Close())
+		return errors.Join(err, h.net.Close())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,12 +129,21 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	return nil
 }
 
+// pauseOutbox keeps what outboxes hold from being delivered, as a fault of a
+// test, or ends that.
+func (s *shards) pauseOutbox(on bool) {
+	for _, h := range s.all() {
+		h.held.Store(on)
+		signal(h.outbox)
+	}
+}
+
 // close closes all replicas.
 func (s *shards) close() error {
 	var errs []error
 	for _, h := range s.all() {
 		h.lead(false)
-		errs = append(errs, h.replica.Close())
+		errs = append(errs, h.replica.Close(), h.net.Close())
 		h.scrubs.Close()
 	}
 	return errors.Join(errs...)

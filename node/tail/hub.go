@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
@@ -140,6 +141,15 @@ func (h *Hub) Interests() (logs, edges int) {
 	return len(h.mu.interests), len(h.mu.feeds)
 }
 
+// DropNext loses the next message to every edge, as a fault of a test.
+func (h *Hub) DropNext() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for f := range h.mu.feeds {
+		f.dropNext.Store(true)
+	}
+}
+
 // Serve feeds one edge until its stream ends, ctx is done or the replica does
 // not lead any more. It closes the stream.
 func (h *Hub) Serve(ctx context.Context, stream Stream) error {
@@ -236,7 +246,9 @@ func (h *Hub) forget(f *feed) {
 type feed struct {
 	logs  map[state.LogKey]struct{} // guarded by the hub's mu
 	ready chan struct{}             // there is something to send
-	done  chan struct{}             // closed by end
+
+	dropNext atomic.Bool   // a fault for tests: the next message is lost on its way
+	done     chan struct{} // closed by end
 
 	mu struct {
 		sync.Mutex
@@ -278,8 +290,10 @@ func (h *Hub) write(ctx context.Context, f *feed, stream Stream) {
 	var buffer []byte
 	for number := uint64(1); ; number++ {
 		buffer = h.take(f, number, buffer[:0])
-		if err := stream.Send(buffer); err != nil {
-			return
+		if !f.dropNext.Swap(false) {
+			if err := stream.Send(buffer); err != nil {
+				return
+			}
 		}
 		if cap(buffer) > maxIdleBytes {
 			buffer = nil
