@@ -83,7 +83,7 @@ func appendAppend(b []byte, m *raft.AppendEntriesRequest) ([]byte, error) {
 // entries. One copy and one slice hold all of them.
 func (s sender) append(body []byte) (*raft.AppendEntriesRequest, error) {
 	r := bin.NewReader(body)
-	m := &raft.AppendEntriesRequest{RPCHeader: s.header(r), Leader: s.addr}
+	m := &raft.AppendEntriesRequest{RPCHeader: s.header(r)}
 	m.Term, m.PrevLogEntry, m.PrevLogTerm, m.LeaderCommitIndex = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
 	count := r.Count(maxEntries)
 	if m.PrevLogEntry > math.MaxUint64-maxEntries {

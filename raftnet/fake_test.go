@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -143,7 +144,7 @@ func (h *history) Apply(l *raft.Log) any {
 func (h *history) all() [][]byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.commands[:len(h.commands):len(h.commands)]
+	return slices.Clip(h.commands)
 }
 
 // Snapshot: | applied, 8 | length, 4; padding | length, 4; command | ….

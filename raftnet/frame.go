@@ -107,7 +107,7 @@ func appendHeartbeat(b []byte, m *raft.AppendEntriesRequest, urgent bool) []byte
 
 func (s sender) heartbeat(body []byte) (m *raft.AppendEntriesRequest, urgent bool, err error) {
 	r := bin.NewReader(body)
-	m = &raft.AppendEntriesRequest{RPCHeader: s.header(r), Leader: s.addr, Term: r.Uvarint()}
+	m = &raft.AppendEntriesRequest{RPCHeader: s.header(r), Term: r.Uvarint()}
 	urgent = r.Bool()
 	return m, urgent, r.Close()
 }
@@ -124,7 +124,7 @@ func appendVote(b []byte, m *raft.RequestVoteRequest) []byte {
 
 func (s sender) vote(body []byte) (*raft.RequestVoteRequest, error) {
 	r := bin.NewReader(body)
-	m := &raft.RequestVoteRequest{RPCHeader: s.header(r), Candidate: s.addr}
+	m := &raft.RequestVoteRequest{RPCHeader: s.header(r)}
 	m.Term, m.LastLogIndex, m.LastLogTerm, m.LeadershipTransfer = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Bool()
 	return m, r.Close()
 }
@@ -173,7 +173,7 @@ func appendInstall(b []byte, m *raft.InstallSnapshotRequest) []byte {
 
 func (s sender) install(body []byte) (*raft.InstallSnapshotRequest, error) {
 	r := bin.NewReader(body)
-	m := &raft.InstallSnapshotRequest{RPCHeader: s.header(r), Leader: s.addr}
+	m := &raft.InstallSnapshotRequest{RPCHeader: s.header(r)}
 	v := r.Uvarint()
 	m.Term, m.LastLogIndex, m.LastLogTerm, m.ConfigurationIndex = r.Uvarint(), r.Uvarint(), r.Uvarint(), r.Uvarint()
 	m.Configuration = []byte(r.String())

@@ -1,8 +1,11 @@
 package raftnet
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -380,5 +383,59 @@ func TestFirstHeartbeatOfTerm(t *testing.T) {
 			t.Errorf("%d heartbeats handled, want the first, and the one after it", handled)
 		}
 		_ = a.Close()
+	})
+}
+
+// TestInstallsAreLimited sends snapshots to two replicas of one node at once:
+// the node takes one after the other. The first answer of each is lost.
+func TestInstallsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(1)
+		leader := New("n1", 1, end{n, "n1"}, Options{})
+		defer func() { _ = leader.Close() }()
+		limit := NewLimiter(1)
+		var active, most atomic.Int64
+		results := make(chan error, 2)
+		answers := map[wire.NodeID]int{}
+		n.mu.lose = func(from, _ wire.NodeID, k kind) bool {
+			if k == kindInstallAnswer {
+				answers[from]++
+			}
+			return k == kindInstallAnswer && answers[from] == 1
+		}
+		for _, id := range []wire.NodeID{"n2", "n3"} {
+			follower := New(id, 1, end{n, id}, Options{Installs: limit})
+			defer func() { _ = follower.Close() }()
+			go func() {
+				rpc := <-follower.Consumer()
+				most.Store(max(most.Load(), active.Add(1)))
+				if b, err := io.ReadAll(rpc.Reader); err != nil || len(b) != 1<<20 {
+					t.Errorf("%d bytes, %v", len(b), err)
+				}
+				time.Sleep(3 * time.Second)
+				active.Add(-1)
+				rpc.Respond(&raft.InstallSnapshotResponse{Term: 1, Success: true}, nil)
+			}()
+			go func() {
+				m := &raft.InstallSnapshotRequest{
+					RPCHeader: raft.RPCHeader{Addr: []byte("n1")}, SnapshotVersion: 1, Term: 1, LastLogIndex: 9,
+					Configuration: raft.EncodeConfiguration(raft.Configuration{}),
+				}
+				var resp raft.InstallSnapshotResponse
+				err := leader.InstallSnapshot("", raft.ServerAddress(id), m, &resp, bytes.NewReader(make([]byte, 1<<20)))
+				if err == nil && !resp.Success {
+					err = ErrNoAnswer
+				}
+				results <- err
+			}()
+		}
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if most.Load() != 1 {
+			t.Errorf("%d snapshots were installed at once", most.Load())
+		}
 	})
 }

@@ -41,5 +41,5 @@ func isOld(m *raft.InstallSnapshotRequest, applied uint64) bool {
 // asContact is the request that makes raft do with an old snapshot's leader
 // what it does with any leader: compare terms, follow, note the contact. It installs nothing.
 func asContact(m *raft.InstallSnapshotRequest) *raft.AppendEntriesRequest {
-	return &raft.AppendEntriesRequest{RPCHeader: m.RPCHeader, Leader: m.Leader, Term: m.Term}
+	return &raft.AppendEntriesRequest{RPCHeader: m.RPCHeader, Term: m.Term}
 }

@@ -53,7 +53,7 @@ func (m *Mux) ask(to wire.NodeID, method uint8, body []byte, done func([]byte, e
 	}
 	p := m.peer(to)
 	var id uint64
-	err := error(ErrClosed)
+	err := ErrClosed
 	if p != nil {
 		id, err = p.call(method, body, done)
 	}

@@ -170,10 +170,7 @@ func TestRaftGroups(t *testing.T) {
 		write := func() {
 			t.Helper()
 			for shard := range wire.ShardID(shards) {
-				for {
-					if leader(shard).Apply([]byte("x"), time.Second).Error() == nil {
-						break
-					}
+				for leader(shard).Apply([]byte("x"), time.Second).Error() != nil {
 					time.Sleep(100 * time.Millisecond)
 				}
 			}

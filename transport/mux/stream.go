@@ -38,7 +38,7 @@ type Stream struct {
 // way is how a stream reaches its other end.
 type way interface {
 	data(s *Stream, message []byte) (sent bool, err error)
-	credit(s *Stream, bytes int)
+	credit(s *Stream, n int)
 	end(s *Stream)
 }
 
