@@ -1,7 +1,6 @@
 package state
 
 import (
-
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )

@@ -16,7 +16,8 @@ type Options struct {
 
 	// Conversations, Members and Tokens bound how many decoded rows apply keeps
 	// in memory; up to twice as many are held between two rotations. Beyond it
-	// rows are read again. Default 4096, 16384 and 16384.
+	// rows are read again. Default 2048, 8192 and 8192,
+	// which is some 3 MB a shard when all are in use.
 	Conversations, Members, Tokens int
 
 	// BatchBytes is how large a batch may grow before it is committed, at the
@@ -28,9 +29,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.Conversations = orDefault(o.Conversations, 4096)
-	o.Members = orDefault(o.Members, 16384)
-	o.Tokens = orDefault(o.Tokens, 16384)
+	o.Conversations = orDefault(o.Conversations, 2048)
+	o.Members = orDefault(o.Members, 8192)
+	o.Tokens = orDefault(o.Tokens, 8192)
 	o.BatchBytes = orDefault(o.BatchBytes, 4<<20)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -32,9 +32,11 @@ type reader interface {
 // not a Pebble snapshot: an iterator keeps the files it began with, while an
 // excise empties open snapshots.
 type view struct {
-	it    *pebble.Iterator
-	stamp int64
-	err   error
+	it     *pebble.Iterator
+	lo, hi []byte // the iterator's bounds: the shard
+	limit  []byte
+	stamp  int64
+	err    error
 }
 
 // view opens a view of the whole shard. It reads the record through the same
@@ -44,7 +46,7 @@ func (s *State) view() (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open an iterator of the state: %w", err)
 	}
-	v := &view{it: it}
+	v := &view{it: it, lo: s.start, hi: s.end}
 	var record Record
 	if b := v.get(s.recordKey); b != nil {
 		if record, err = DecodeRecord(b); err != nil {
@@ -77,7 +79,12 @@ func (v *view) failed() error { return v.err }
 func (v *view) now() int64 { return v.stamp }
 
 func (v *view) get(key []byte) []byte {
-	if v.err != nil || !v.it.SeekGE(key) || !bytes.Equal(v.it.Key(), key) {
+	if v.err != nil {
+		return nil
+	}
+	// The limit keeps a missing key from running on over the deleted rows after it.
+	v.limit = append(append(v.limit[:0], key...), 0)
+	if v.it.SeekGEWithLimit(key, v.limit) != pebble.IterValid {
 		v.check()
 		return nil
 	}
@@ -92,7 +99,7 @@ func (v *view) scan(lo, hi []byte, f func(key, value []byte) bool) {
 	for ok := v.it.First(); ok && f(v.it.Key(), v.value()) && v.err == nil; ok = v.it.Next() {
 	}
 	v.check()
-	v.it.SetBounds(nil, nil)
+	v.it.SetBounds(v.lo, v.hi)
 }
 
 func (v *view) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
@@ -103,7 +110,7 @@ func (v *view) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
 	for ok := v.it.Last(); ok && f(v.it.Key(), v.value()) && v.err == nil; ok = v.it.Prev() {
 	}
 	v.check()
-	v.it.SetBounds(nil, nil)
+	v.it.SetBounds(v.lo, v.hi)
 }
 
 func (v *view) value() []byte {
