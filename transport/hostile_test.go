@@ -337,7 +337,7 @@ func TestQUICRefuses(t *testing.T) {
 
 // TestQUICWithoutStream: who connects and says nothing is sent away.
 func TestQUICWithoutStream(t *testing.T) {
-	d := openDoor(t, EdgeOptions{SignInTimeout: 100 * time.Millisecond})
+	d := openDoor(t, EdgeOptions{SignInTimeout: time.Second})
 	raw := rawQUIC(t, d, Protocol)
 	<-raw.Context().Done()
 	closed, ok := errors.AsType[*quic.ApplicationError](context.Cause(raw.Context()))
