@@ -126,21 +126,57 @@ func access(v *view, s scope, user wire.UserID) (*conversation, Access, *Refused
 	if r := c.live(v.stamp); r != None {
 		return nil, Access{}, &RefusedError{Refusal: r}
 	}
+	a, r := c.access(v, user)
+	if r != None {
+		return nil, Access{}, &RefusedError{Refusal: r}
+	}
+	return c, a, nil
+}
+
+func (c *conversation) access(v *view, user wire.UserID) (Access, Refusal) {
 	a := Access{
 		First: 1, Last: c.head.offset, LastSeq: c.head.seq, Floor: c.head.floorOffset, Policy: c.info.Policy,
 	}
 	if user == "" || !a.Policy.Members {
-		return c, a, nil
+		return a, None
 	}
-	m, ok := loadMember(v, s, user)
+	m, ok := loadMember(v, c.scope, user)
 	if !ok {
-		return nil, Access{}, &RefusedError{Refusal: NotMember}
+		return Access{}, NotMember
 	}
 	a.Role = m.Role
 	if !a.Policy.Past {
 		a.First, a.AfterSeq = m.JoinedOffset, m.JoinedSeq
 	}
-	return c, a, nil
+	return a, None
+}
+
+// UserAccess is one user's access, or why he has none.
+type UserAccess struct {
+	User    wire.UserID
+	Refusal Refusal
+	Access  Access // with None
+}
+
+// CanReadEach is CanRead for many users at one moment: what an edge asks when it
+// begins to follow a log for them. A conversation that is not there or not any
+// more refuses all of them.
+func (s *State) CanReadEach(app wire.AppID, id wire.ConversationID, users []wire.UserID) ([]UserAccess, Position, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, Position{}, err
+	}
+	c := loadConversation(v, conversationScope(app, id))
+	gone := c.live(v.stamp)
+	each := make([]UserAccess, 0, len(users))
+	for _, u := range users {
+		one := UserAccess{User: u, Refusal: gone}
+		if gone == None {
+			one.Access, one.Refusal = c.access(v, u)
+		}
+		each = append(each, one)
+	}
+	return each, c.position(gone), v.close()
 }
 
 // Position is where a log ends and where it begins.
@@ -166,8 +202,13 @@ func position(v *view, k LogKey) Position {
 		return Position{Last: h.Last, Floor: h.Floor}
 	}
 	c := loadConversation(v, k.scope())
+	return c.position(c.live(v.stamp))
+}
+
+// position is where the log of a conversation ends; of none, an empty one.
+func (c *conversation) position(gone Refusal) Position {
 	if c == nil {
 		return Position{}
 	}
-	return Position{Last: c.head.offset, Floor: c.head.floorOffset, Seq: c.head.seq, Gone: c.live(v.stamp) == Gone}
+	return Position{Last: c.head.offset, Floor: c.head.floorOffset, Seq: c.head.seq, Gone: gone == Gone}
 }

@@ -288,6 +288,9 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) (string, bool) {
 		return orError(err, func() string {
 			return fmt.Sprintf("role=%d first=%d last=%d floor=%d", a.Role, a.First, a.Last, a.Floor)
 		}), true
+	case "can-read-each":
+		each, position, err := s.state.CanReadEach(scriptApp, in, list[wire.UserID](d, "users"))
+		return orError(err, func() string { return describeAccess(each, position) }), true
 	case "rows":
 		return s.rows(t, in), true
 	default:
@@ -435,6 +438,14 @@ func describeMessage(m *Message) string {
 		line += fmt.Sprintf(" edited=%d", m.Edited)
 	}
 	return line
+}
+
+func describeAccess(each []UserAccess, p Position) string {
+	lines := []string{fmt.Sprintf("(%d, %d] seq=%d gone=%v", p.Floor, p.Last, p.Seq, p.Gone)}
+	for _, one := range each {
+		lines = append(lines, fmt.Sprintf("%s: %s role=%d first=%d", one.User, one.Refusal, one.Access.Role, one.Access.First))
+	}
+	return strings.Join(lines, "\n")
 }
 
 func describeHistory(page HistoryPage) string {
