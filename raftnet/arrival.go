@@ -50,8 +50,9 @@ type arrival struct {
 	stop    sync.Once
 	mu      struct {
 		sync.Mutex
-		taken   uint64 // the next that raft will take
-		arrived uint64 // the next that is missing
+		taken   uint64        // the next that raft will take
+		arrived uint64        // the next that is missing
+		early   [window]chunk // that came before it, chunk n at n % window
 	}
 
 	// Of the goroutine that reads:
@@ -147,25 +148,26 @@ func (a *arrival) finish(answer raft.RPCResponse) {
 // cancel ends the stream: raft's read fails.
 func (a *arrival) cancel() { a.stop.Do(func() { close(a.stopped) }) }
 
-// put takes a chunk from the network, if it is the next one and there is room.
+// put takes a chunk from the network, if it lies in the window, and hands on
+// to raft what is complete up to there.
 func (a *arrival) put(c chunk) {
 	if c.state == chunkAbort {
 		a.cancel()
 		return
 	}
 	a.mu.Lock()
-	next := c.number == a.mu.arrived
-	if next {
+	gap := c.number != a.mu.arrived
+	if c.number >= a.mu.arrived && c.number < a.mu.taken+window {
 		c.data = bytes.Clone(c.data)
-		select { // never waits
-		case a.chunks <- c:
-			a.mu.arrived++
-		default:
-			next = false
-		}
+		a.mu.early[c.number%window] = c
+	}
+	for a.mu.early[a.mu.arrived%window].number == a.mu.arrived {
+		a.chunks <- a.mu.early[a.mu.arrived%window] // does not wait: at most window are not taken
+		a.mu.early[a.mu.arrived%window] = chunk{}
+		a.mu.arrived++
 	}
 	a.mu.Unlock()
-	if !next {
+	if gap {
 		a.report()
 	}
 }
