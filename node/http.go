@@ -31,6 +31,7 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("GET /healthz", w.health)
 	mux.HandleFunc("GET /v1/cluster/status", w.master(w.status))
 	mux.HandleFunc("POST /v1/cluster/scrub", w.master(w.scrub))
+	mux.HandleFunc("POST /v1/node/memory", w.master(w.memory))
 	mux.HandleFunc("GET /{$}", w.hello)
 	return WebHandlers{Plain: mux}
 }
@@ -75,6 +76,12 @@ func (w *web) scrub(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(rw, http.StatusOK, report)
+}
+
+// memory says what this process takes: for measurements, since it collects
+// garbage first.
+func (w *web) memory(rw http.ResponseWriter, _ *http.Request) {
+	answer(rw, http.StatusOK, w.n.memory())
 }
 
 func answer(rw http.ResponseWriter, code int, body any) {
