@@ -62,7 +62,7 @@ func Start(t *testing.T, port int, args ...string) *Cluster {
 	dir := t.TempDir()
 	c := &Cluster{t: t, binary: binary, profile: filepath.Join(dir, "profile.json")}
 	args = append([]string{"dev", "--json", "--dir", filepath.Join(dir, "data"), "--port", fmt.Sprint(port)}, args...)
-	c.dev = exec.Command(binary, args...)
+	c.dev = exec.Command(binary, args...) //nolint:noctx // it is told to stop, in order
 	c.dev.Env = append(os.Environ(), "QUORATE_PROFILE="+c.profile)
 	c.dev.Stderr = os.Stderr
 	out, err := c.dev.StdoutPipe()
@@ -119,7 +119,7 @@ func (c *Cluster) Restart(i int) {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	p := exec.Command(c.binary, "serve", "--config", filepath.Join(n.Dir, "quorate.toml"))
+	p := exec.Command(c.binary, "serve", "--config", filepath.Join(n.Dir, "quorate.toml")) //nolint:noctx // it is told to stop, in order
 	p.Stderr = log
 	if err := p.Start(); err != nil {
 		c.t.Fatal(err)

@@ -92,11 +92,11 @@ func (c *cursors) flush() {
 
 	byShard := map[packed][]state.CursorMove{}
 	for k, m := range waiting {
-		route, ok := c.table().Route(wire.SlotOf(k.app, string(k.conversation)))
+		owner, ok := c.table().Route(wire.SlotOf(k.app, string(k.conversation)))
 		if !ok {
 			continue
 		}
-		p := packed{k.app, route.Shard}
+		p := packed{k.app, owner.Shard}
 		byShard[p] = append(byShard[p], m)
 	}
 	for p, moves := range byShard {

@@ -23,7 +23,7 @@ type Env struct {
 	// Disk says how much of the disk under a directory is free.
 	Disk func(dir string) (free, total uint64, err error)
 	// Nodes is the network between nodes.
-	Nodes NodeNetwork
+	Nodes PeerNetwork
 	// Clients makes the doors for clients, which hand each connection to serve.
 	Clients func(ctx context.Context, serve func(transport.ClientConn), web WebHandlers) (ClientDoors, error)
 	// Gossip joins the nodes' gossip. Nil: there is none.
@@ -39,8 +39,8 @@ type Env struct {
 	Logger *slog.Logger
 }
 
-// NodeNetwork connects nodes.
-type NodeNetwork interface {
+// PeerNetwork connects nodes.
+type PeerNetwork interface {
 	mux.Dialer
 	// Listen accepts the other nodes' connections.
 	Listen(ctx context.Context) (transport.NodeListener, error)

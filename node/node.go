@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -263,12 +264,7 @@ func (n *Node) openShards(context.Context) error {
 }
 
 func holds(sh cluster.Shard, node wire.NodeID) bool {
-	for _, v := range append(sh.Placement.Voters[:len(sh.Placement.Voters):len(sh.Placement.Voters)], sh.Placement.Nonvoters...) {
-		if v == node {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(sh.Placement.Voters, node) || slices.Contains(sh.Placement.Nonvoters, node)
 }
 
 // openEdge opens the client side: routing, tailing, and what sessions ask for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // stack is what a node has opened. It is closed from the top: what is opened
@@ -51,9 +52,9 @@ func (s *stack) run(name string, loop func(context.Context) error) {
 // close closes everything, from the top.
 func (s *stack) close() error {
 	var errs []error
-	for i := len(s.items) - 1; i >= 0; i-- {
-		if err := s.items[i].close(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", s.items[i].name, err))
+	for _, part := range slices.Backward(s.items) {
+		if err := part.close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", part.name, err))
 		}
 	}
 	s.items = nil

@@ -18,13 +18,13 @@ import (
 type Status struct {
 	Cluster string        `json:"cluster"`
 	Healthy bool          `json:"healthy"`
-	Nodes   []NodeStatus  `json:"nodes"`
+	Nodes   []ProcessStatus  `json:"nodes"`
 	Shards  []ShardStatus `json:"shards"`
 	Meta    MetaStatus    `json:"meta"`
 }
 
-// NodeStatus is what one node says of itself, or that it does not answer.
-type NodeStatus struct {
+// ProcessStatus is what one node says of itself, or that it does not answer.
+type ProcessStatus struct {
 	ID          wire.NodeID `json:"id"`
 	Up          bool        `json:"up"`
 	Error       string      `json:"error,omitempty"`
@@ -81,9 +81,9 @@ type MetaStatus struct {
 }
 
 // nodeStatus describes this node.
-func (n *Node) nodeStatus() NodeStatus {
+func (n *Node) nodeStatus() ProcessStatus {
 	own, _ := n.meta.Table().Node(n.cfg.Node)
-	s := NodeStatus{
+	s := ProcessStatus{
 		ID: n.cfg.Node, Up: true, HTTP: own.Addresses.HTTP, QUIC: own.Addresses.QUIC, Sessions: n.backend.sessions.len(),
 		StorageFull: n.disk.Full(), DiskFree: n.disk.free.Load(), DiskSize: n.disk.size.Load(),
 		UptimeMS: n.env.Wall().Sub(n.started).Milliseconds(),
@@ -107,18 +107,18 @@ func (n *Node) nodeStatus() NodeStatus {
 }
 
 // askStatus asks another node for its status.
-func (n *Node) askStatus(ctx context.Context, id wire.NodeID) NodeStatus {
+func (n *Node) askStatus(ctx context.Context, id wire.NodeID) ProcessStatus {
 	if id == n.cfg.Node {
 		return n.nodeStatus()
 	}
 	known, _ := n.meta.Table().Node(id)
-	down := NodeStatus{ID: id, HTTP: known.Addresses.HTTP, QUIC: known.Addresses.QUIC}
+	down := ProcessStatus{ID: id, HTTP: known.Addresses.HTTP, QUIC: known.Addresses.QUIC}
 	body, err := n.mux.Call(ctx, id, route.MethodStatus, nil)
 	if err != nil {
 		down.Error = err.Error()
 		return down
 	}
-	var s NodeStatus
+	var s ProcessStatus
 	if err := json.Unmarshal(body, &s); err != nil {
 		down.Error = fmt.Sprintf("decode its status: %v", err)
 		return down
@@ -127,9 +127,9 @@ func (n *Node) askStatus(ctx context.Context, id wire.NodeID) NodeStatus {
 }
 
 // askAll asks all nodes at once.
-func (n *Node) askAll(ctx context.Context) []NodeStatus {
+func (n *Node) askAll(ctx context.Context) []ProcessStatus {
 	nodes := slices.DeleteFunc(slices.Clone(n.meta.Table().Nodes()), func(o cluster.Node) bool { return o.State == cluster.NodeRemoved })
-	out := make([]NodeStatus, len(nodes))
+	out := make([]ProcessStatus, len(nodes))
 	var all sync.WaitGroup
 	for i := range nodes {
 		all.Go(func() { out[i] = n.askStatus(ctx, nodes[i].ID) })
@@ -160,7 +160,7 @@ func (n *Node) clusterStatus(ctx context.Context) Status {
 }
 
 // shardStatus puts together what the nodes say of one shard.
-func shardStatus(id wire.ShardID, slots wire.SlotRange, voters int, nodes []NodeStatus) ShardStatus {
+func shardStatus(id wire.ShardID, slots wire.SlotRange, voters int, nodes []ProcessStatus) ShardStatus {
 	s := ShardStatus{ID: id, First: slots.First, Last: slots.Last, Chains: "behind"}
 	for i := range nodes {
 		for _, r := range nodes[i].Replicas {

@@ -85,7 +85,7 @@ func (n *Node) compareReplicas(ctx context.Context) error {
 // forked returns an error when a replica differs from the others, and not fewer
 // of them agree with each other than with it: then it is the one to stop. Of two
 // replicas nobody can tell which is right, and both stop.
-func forked(id wire.ShardID, self wire.NodeID, mine []shard.Checkpoint, nodes []NodeStatus) error {
+func forked(id wire.ShardID, self wire.NodeID, mine []shard.Checkpoint, nodes []ProcessStatus) error {
 	with, against, at := 1, 0, uint64(0)
 	for i := range nodes {
 		for _, r := range nodes[i].Replicas {

@@ -77,7 +77,7 @@ type tlsNetwork struct {
 	logger      *slog.Logger
 }
 
-// Listen implements NodeNetwork.
+// Listen implements PeerNetwork.
 func (t *tlsNetwork) Listen(ctx context.Context) (transport.NodeListener, error) {
 	return transport.ListenNodes(ctx, t.addr, t.credentials, t.logger)
 }

@@ -35,6 +35,7 @@ const (
 	codeEnd                         // below it are all codes
 )
 
+//nolint:gochecknoglobals // a lookup table
 var codeNames = [codeEnd]string{
 	"internal", "invalid", "not_found", "not_member", "not_leader", "unavailable", "unauthenticated", "forbidden",
 	"exists", "gone", "limit", "storage_full", "stale_route", "start_over", "too_old", "conflict", "muted", "closed",

@@ -119,6 +119,8 @@ func NewConversationID(unixSeconds int64, bits uint64) ConversationID {
 type MessageID string
 
 // messageAlphabet is sorted by byte value, so that the text sorts as the bytes do.
+//
+//nolint:gochecknoglobals // a lookup table
 var messageAlphabet = base64.NewEncoding("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz").WithPadding(base64.NoPadding).Strict()
 
 const (

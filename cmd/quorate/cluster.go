@@ -167,10 +167,10 @@ func httpURL(server string) (string, bool) {
 // maxAnswer bounds what a node may answer.
 const maxAnswer = 64 << 20
 
-func get(ctx context.Context, hc *http.Client, method, url string, p profile, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+func get(ctx context.Context, hc *http.Client, method, address string, p profile, into any) error { //nolint:revive // one request is made of six things
+	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", url, err)
+		return fmt.Errorf("ask %s: %w", address, err)
 	}
 	req.Header.Set("X-Quorate-App", p.App)
 	req.Header.Set("Authorization", "Bearer "+p.MasterKey)
@@ -181,13 +181,13 @@ func get(ctx context.Context, hc *http.Client, method, url string, p profile, in
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", url, err)
+		return fmt.Errorf("read the answer of %s: %w", address, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask %s: %s: %.200s", url, resp.Status, body)
+		return fmt.Errorf("ask %s: %s: %.200s", address, resp.Status, body)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("decode the answer of %s: %w", url, err)
+		return fmt.Errorf("decode the answer of %s: %w", address, err)
 	}
 	return nil
 }

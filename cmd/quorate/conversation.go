@@ -20,6 +20,8 @@ type conversationCmd struct {
 const callTimeout = 30 * time.Second
 
 // kinds are the kinds of conversation, by the names of the command line.
+//
+//nolint:gochecknoglobals // a lookup table
 var kinds = map[string]client.Kind{"basic": client.Basic, "room": client.Room, "system": client.System, "temporary": client.Temporary}
 
 type conversationCreateCmd struct {

@@ -218,7 +218,7 @@ func lastLines(path string, n int) string {
 // devReady is what dev prints for scripts.
 type devReady struct {
 	Nodes []devReadyNode `json:"nodes"`
-	App   devReadyApp    `json:"app"`
+	App   devApp         `json:"app"`
 }
 
 type devReadyNode struct {
@@ -229,16 +229,10 @@ type devReadyNode struct {
 	Dir  string `json:"dir"`
 }
 
-type devReadyApp struct {
-	ID        string `json:"id"`
-	Key       string `json:"key"`
-	MasterKey string `json:"master_key"`
-}
-
 // announce says that the cluster is ready, and what to do next.
 func (d *devCluster) announce(profile string) error {
 	app := d.layout.App
-	ready := devReady{App: devReadyApp{ID: app.ID, Key: app.Key, MasterKey: app.MasterKey}}
+	ready := devReady{App: app}
 	for _, n := range d.nodes {
 		ready.Nodes = append(ready.Nodes, devReadyNode{
 			Name: n.place.name, PID: n.cmd.Process.Pid, HTTP: "http://" + n.place.client, QUIC: n.place.client, Dir: n.place.dir,

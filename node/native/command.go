@@ -73,6 +73,8 @@ func Translate(a Asker, req *pb.Request) (change Change, ok bool, err error) {
 }
 
 // command is the table of requests that are one command.
+//
+//nolint:revive // four results: what is asked, about whom, as which command, or why not
 func command(a Asker, req *pb.Request) (op, root string, c state.Command, err error) {
 	switch r := req.GetOp().(type) {
 	case *pb.Request_CreateConversation:

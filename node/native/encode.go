@@ -134,6 +134,8 @@ func strs[S ~string](ids []S) []string {
 }
 
 // codes says which code a client gets for which refusal.
+//
+//nolint:gochecknoglobals // a lookup table
 var codes = map[state.Refusal]wire.Code{
 	state.NotFound: wire.CodeNotFound, state.NotMember: wire.CodeNotMember, state.Forbidden: wire.CodeForbidden,
 	state.Exists: wire.CodeExists, state.Gone: wire.CodeGone, state.Limit: wire.CodeLimit, state.TooOld: wire.CodeTooOld,
