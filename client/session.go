@@ -245,7 +245,7 @@ func earlier(a, b time.Time) time.Time {
 func (s *session) lastHeard() time.Time { return s.began.Add(time.Duration(s.heard.Load())) }
 
 func (s *session) unanswered(heard time.Time) bool {
-	return !s.pinged.IsZero() && !heard.After(s.pinged)
+	return heard.Before(s.pinged) // an answer may come at the same time, where time is virtual
 }
 
 func (s *session) patience() time.Duration {

@@ -16,11 +16,11 @@ import (
 
 // Status is what an operator sees of a cluster, as one node knows it.
 type Status struct {
-	Cluster string        `json:"cluster"`
-	Healthy bool          `json:"healthy"`
-	Nodes   []ProcessStatus  `json:"nodes"`
-	Shards  []ShardStatus `json:"shards"`
-	Meta    MetaStatus    `json:"meta"`
+	Cluster string          `json:"cluster"`
+	Healthy bool            `json:"healthy"`
+	Nodes   []ProcessStatus `json:"nodes"`
+	Shards  []ShardStatus   `json:"shards"`
+	Meta    MetaStatus      `json:"meta"`
 }
 
 // ProcessStatus is what one node says of itself, or that it does not answer.

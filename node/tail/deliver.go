@@ -14,31 +14,31 @@ type delivery struct {
 	upto      wire.Offset
 	last      wire.Offset
 	policy    *state.Policy
-	selective bool   // some entry is not for everybody, or not the same for all
-	shared    *Batch // of all entries, for those who were told of everything before
+	selective bool     // some entry is not for everybody, or not the same for all
+	shared    []*Batch // of all entries, each for those who were told of everything up to its After
 }
 
 func (f *follow) isSelective(e *state.Entry) bool {
-	if e.Kind == state.EntryMembersAdded || e.Kind == state.EntryMembersRemoved {
+	switch {
+	case e.Kind == state.EntryMembersAdded, e.Kind == state.EntryMembersRemoved:
 		return !f.policy.Notices
+	case e.Message == nil:
+		return e.Target != 0
+	default:
+		return len(e.Message.Targets) > 0
 	}
-	return e.Message != nil && len(e.Message.Targets) > 0
 }
 
 // deliverLocked tells one subscription of a push.
 func (t *shardTail) deliverLocked(sub *Subscription, d *delivery) {
-	gone, back := membership(sub.user, d.push.entries)
 	if sub.waiting != nil {
-		if gone > 0 {
-			sub.removed = gone
-		} else if back {
-			sub.removed = 0
-		}
+		sub.noteRemoval(d.push.entries)
 	}
-	if sub.status != active || sub.sent >= d.upto {
+	if sub.status != active || sub.seen >= d.upto {
 		return
 	}
-	if sub.behind || sub.sent < d.push.after {
+	gone := removal(sub.user, max(sub.seen, sub.granted), d.push.entries)
+	if sub.behind || sub.seen < d.push.after {
 		// It is told "behind" when it has room, of this push too.
 		if gone > 0 {
 			t.endLocked(sub, gone)
@@ -49,13 +49,14 @@ func (t *shardTail) deliverLocked(sub *Subscription, d *delivery) {
 	}
 	b := d.batch(sub, gone)
 	if len(b.Entries) == 0 && !b.Ended {
-		return // nothing for this reader; the next batch begins where the last one ended
+		sub.seen = b.Upto // nothing for this reader; the next batch begins where the last one ended
+		return
 	}
 	if !sub.sink.Deliver(b) {
 		sub.behind = true
 		return
 	}
-	sub.sent = b.Upto
+	sub.sent, sub.seen = b.Upto, b.Upto
 	if b.Ended {
 		t.removeLocked(sub)
 	}
@@ -63,19 +64,15 @@ func (t *shardTail) deliverLocked(sub *Subscription, d *delivery) {
 
 // batch returns what a subscription is told of the push.
 func (d *delivery) batch(sub *Subscription, gone wire.Offset) *Batch {
-	inStep := sub.sent == d.push.after && gone == 0
-	if inStep && !d.selective {
-		if d.shared == nil {
-			d.shared = &Batch{Log: d.push.log, After: d.push.after, Upto: d.upto, Last: d.last, Entries: d.push.entries}
-		}
-		return d.shared
+	if sub.seen == d.push.after && gone == 0 && !d.selective {
+		return d.sharedAfter(sub.sent)
 	}
 	b := &Batch{Log: d.push.log, After: sub.sent, Upto: d.upto, Last: d.last}
 	if gone > 0 {
 		b.Upto, b.Ended = gone, true
 	}
 	for _, e := range d.push.entries {
-		if e.Offset <= sub.sent || e.Offset > b.Upto {
+		if e.Offset <= sub.seen || e.Offset > b.Upto {
 			continue
 		}
 		if shown := e.For(sub.user, d.policy); shown != nil {
@@ -85,25 +82,46 @@ func (d *delivery) batch(sub *Subscription, gone wire.Offset) *Batch {
 	return b
 }
 
-// membership returns the offset at which entries end the user's membership, or
-// 0, and whether they make him a member (again) after that.
-func membership(user wire.UserID, entries []*state.Entry) (gone wire.Offset, back bool) {
-	for _, e := range entries {
-		switch e.Kind {
-		case state.EntryMembersRemoved:
-			if slices.Contains(e.Users, user) {
-				gone, back = e.Offset, false
-			}
-		case state.EntryDestroyed:
-			gone, back = e.Offset, false
-		case state.EntryMembersAdded:
-			if slices.Contains(e.Users, user) {
-				gone, back = 0, true
-			}
-		default:
+// sharedAfter returns the batch of all entries for those who were told of
+// everything up to an offset: where the push begins or, for some, where the last
+// entry was that was for them.
+func (d *delivery) sharedAfter(after wire.Offset) *Batch {
+	for _, b := range d.shared {
+		if b.After == after {
+			return b
 		}
 	}
-	return gone, back
+	b := &Batch{Log: d.push.log, After: after, Upto: d.upto, Last: d.last, Entries: d.push.entries}
+	d.shared = append(d.shared, b)
+	return b
+}
+
+// noteRemoval notes what entries say of the user's membership while the state's
+// answer is awaited.
+func (s *Subscription) noteRemoval(entries []*state.Entry) {
+	for _, e := range entries {
+		switch {
+		case removes(e, s.user):
+			s.removed = e.Offset
+		case e.Kind == state.EntryMembersAdded && slices.Contains(e.Users, s.user):
+			s.removed = 0
+		}
+	}
+}
+
+// removal returns the offset past the given one at which entries end the user's
+// membership, or 0. One who is added again in the same push begins anew.
+func removal(user wire.UserID, after wire.Offset, entries []*state.Entry) wire.Offset {
+	for _, e := range entries {
+		if e.Offset > after && removes(e, user) {
+			return e.Offset
+		}
+	}
+	return 0
+}
+
+func removes(e *state.Entry, user wire.UserID) bool {
+	return e.Kind == state.EntryDestroyed || e.Kind == state.EntryMembersRemoved && slices.Contains(e.Users, user)
 }
 
 // endLocked tells a subscription that it sees nothing past an offset, and

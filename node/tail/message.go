@@ -188,8 +188,11 @@ func readPush(r *bin.Reader) push {
 	p := push{log: readLog(r), after: wire.Offset(r.Uvarint())}
 	n := r.Count(maxEntries)
 	p.entries = make([]*state.Entry, 0, n)
-	for range n {
+	for i := range n {
 		e, err := state.DecodeLogEntry(r.Bytes(), p.log.Conversation)
+		if want := p.after + wire.Offset(i) + 1; err == nil && e.Offset != want {
+			err = fmt.Errorf("%w: entry %d where %d was due", errBadMessage, e.Offset, want)
+		}
 		if err != nil {
 			r.Fail(err)
 			return p
@@ -244,7 +247,13 @@ type receiver interface {
 }
 
 func readHead(r *bin.Reader) head {
-	return head{number: r.Uvarint(), index: r.Uvarint(), lost: r.Byte()&flagLost != 0}
+	h := head{number: r.Uvarint(), index: r.Uvarint()}
+	flags := r.Byte()
+	if flags&^flagLost != 0 {
+		r.Fail(fmt.Errorf("%w: flags %x", errBadMessage, flags))
+	}
+	h.lost = flags&flagLost != 0
+	return h
 }
 
 // readRecords hands the records of a hub's message on, one after another.

@@ -1,8 +1,10 @@
 package tail
 
 import (
+	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -22,11 +24,22 @@ type shardTail struct {
 	mu      sync.Mutex
 	logs    map[state.LogKey]*follow
 	waiting map[uint64]*Subscription // registrations without an answer
+	doubted []doubt              // asked again a little later
 	nextID  uint64
 	wishes  [][]byte
 	online  bool
-	index   uint64 // the hub has sent everything up to this raft index
 }
+
+// doubt is a subscription that has seen more than the hub has: until a leader
+// knows that it is none any more, it is behind.
+type doubt struct {
+	sub *Subscription
+	at  time.Time // when the hub is asked again
+}
+
+// doubtFor is how long a hub is doubted before it is believed that a position is
+// not in the log: longer than an unseated leader takes to notice.
+const doubtFor = 1500 * time.Millisecond
 
 func newShardTail(e *Edge, s wire.ShardID) *shardTail {
 	return &shardTail{
@@ -154,21 +167,28 @@ func (t *shardTail) disconnected() {
 	t.online, t.wishes = false, nil
 }
 
-// message takes one message of the hub and returns its number.
-func (t *shardTail) message(b []byte) (uint64, error) {
+// message takes the hub's next message, which must have the number given.
+func (t *shardTail) message(want uint64, b []byte) error {
 	r := bin.NewReader(b)
 	h := readHead(r)
+	if err := r.Err(); err != nil {
+		return err
+	}
+	if h.number != want {
+		// One was dropped on the way: everything is compared anew. Nothing of this
+		// one is told: a removal may have been in the other.
+		return fmt.Errorf("%w: message %d after %d", errBadMessage, h.number, want-1)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := readRecords(r, (*lockedTail)(t)); err != nil {
-		return h.number, err
-	}
 	if h.lost {
-		t.registerAllLocked()
-	} else {
-		t.index = h.index
+		t.registerAllLocked() // before the records, for the same reason
 	}
-	return h.number, nil
+	if err := readRecords(r, (*lockedTail)(t)); err != nil {
+		return err
+	}
+	t.askAgainLocked()
+	return nil
 }
 
 // lockedTail takes records while the tail's lock is held.
@@ -197,6 +217,11 @@ func (l *lockedTail) answered(a answer) {
 	}
 	delete(t.waiting, a.id)
 	w := sub.waiting
+	if sub.status == starting && a.refusal == state.None && w.after > a.last && !w.doubted {
+		w.doubted = true
+		t.doubted = append(t.doubted, doubt{sub, time.Now().Add(doubtFor)})
+		return
+	}
 	sub.waiting = nil
 
 	// A removal that was applied after the state was asked may have been pushed
@@ -208,6 +233,7 @@ func (l *lockedTail) answered(a answer) {
 	if a.refusal == state.None {
 		f.last = max(f.last, a.last)
 		f.policy.Notices = a.notices
+		sub.granted = a.last
 	}
 	if sub.status == starting {
 		t.startLocked(sub, w, a)
@@ -218,6 +244,25 @@ func (l *lockedTail) answered(a answer) {
 		return
 	}
 	t.lateLocked(sub)
+}
+
+// askAgainLocked registers anew what was doubted long enough. A hub says
+// something each second, so this needs no timer.
+func (t *shardTail) askAgainLocked() {
+	if len(t.doubted) == 0 {
+		return
+	}
+	now := time.Now()
+	t.doubted = slices.DeleteFunc(t.doubted, func(d doubt) bool {
+		if d.sub.waiting == nil || !d.sub.waiting.doubted {
+			return true // it has ended
+		}
+		if now.Before(d.at) {
+			return false
+		}
+		t.registerLocked(d.sub)
+		return true
+	})
 }
 
 // startLocked begins a new subscription, or tells why not.
@@ -235,13 +280,14 @@ func (t *shardTail) startLocked(sub *Subscription, w *wait, a answer) {
 		return
 	}
 	sub.status, sub.sent = active, max(after, a.from)
+	sub.seen = sub.sent
 	w.done(Started{Last: a.last, After: sub.sent}, nil)
 	t.lateLocked(sub)
 }
 
 // lateLocked has the sink told what it has missed, if it has missed anything.
 func (t *shardTail) lateLocked(sub *Subscription) {
-	if sub.sent < sub.follow.last {
+	if sub.seen < sub.follow.last {
 		sub.behind = true
 		sub.sink.Late()
 	}
@@ -288,11 +334,11 @@ func (t *shardTail) catchUp(sub *Subscription) {
 	}
 	f := sub.follow
 	b := &Batch{Log: f.log, After: sub.sent, Upto: f.last, Last: f.last, Behind: true}
-	if b.After >= b.Upto {
+	if sub.seen >= b.Upto {
 		sub.behind = false
 		return
 	}
 	if sub.sink.Deliver(b) {
-		sub.sent, sub.behind = f.last, false
+		sub.sent, sub.seen, sub.behind = f.last, f.last, false
 	}
 }

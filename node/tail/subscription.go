@@ -62,6 +62,8 @@ type Subscription struct {
 	// Guarded by the shard tail's lock.
 	follow  *follow
 	sent    wire.Offset  // what the sink has been told of
+	seen    wire.Offset  // at or past sent: what lies between is not for the reader
+	granted wire.Offset  // the state has said at this offset that the user may
 	waiting *wait        // the registration without an answer
 	removed wire.Offset  // while waiting: a push has removed the user at this offset
 	status  subscription // what becomes of it
@@ -81,6 +83,7 @@ type wait struct {
 	id      uint64
 	after   wire.Offset // where to begin
 	fromEnd bool        // or at the log's end
+	doubted bool        // the log ended before it, and the hub is asked again
 	done    func(Started, error)
 }
 

@@ -312,6 +312,34 @@ func TestOutboxSkipsTargets(t *testing.T) {
 	}
 }
 
+// TestOutboxLimitWithinTarget: many rows for one slot come in pieces.
+func TestOutboxLimitWithinTarget(t *testing.T) {
+	w := newWorld(t, 1)
+	var users []wire.UserID
+	slot := wire.SlotOf(worldApp, "u0")
+	for i := 0; len(users) < 12; i++ {
+		if u := wire.UserID(fmt.Sprintf("u%d", i)); wire.SlotOf(worldApp, string(u)) == slot {
+			users = append(users, u)
+		}
+	}
+	w.done("", &CreateConversation{ID: "tea", Preset: PresetBasic, Members: users})
+	for _, want := range []int{5, 5, 2, 0} {
+		batches, err := w.shards[0].OutboxBatches(5, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 0
+		for _, b := range batches {
+			got += len(b.Rows)
+			w.deliver(b.Rows...)
+			w.ack(b.Rows...)
+		}
+		if got != want {
+			t.Errorf("%d rows, want %d", got, want)
+		}
+	}
+}
+
 // TestPackedIsRefusedWhole: rows of another shard's slots refuse the command,
 // and none of it is done.
 func TestPackedIsRefusedWhole(t *testing.T) {
