@@ -55,6 +55,6 @@ func TestChainGolden(t *testing.T) {
 	s.do(t, Header{Actor: "bob", Token: Token{Random: "r"}}, &SendMessage{Conversation: "tea", Body: []byte("two")})
 	const want = uint64(0x3bb533b1902aa902)
 	if got := s.state.Record().Chain; got != want {
-		t.Errorf("the chain is %#x, want %#x", got, uint64(want))
+		t.Errorf("the chain is %#x, want %#x", got, want)
 	}
 }
