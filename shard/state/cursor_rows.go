@@ -25,14 +25,14 @@ func (c cursorRow) encode(dst []byte) []byte {
 }
 
 func decodeCursorRow(b []byte) (cursorRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	c := cursorRow{
 		Read:        wire.Seq(r.Uvarint()),
 		ReadAt:      r.Varint(),
 		Delivered:   wire.Seq(r.Uvarint()),
 		DeliveredAt: r.Varint(),
 	}
-	return c, r.Close()
+	return c, closeRow(r, "cursor")
 }
 
 // A mentionRow, keyed (conversation, member or nobody for all, sequence), says
@@ -48,7 +48,7 @@ func (m mentionRow) encode(dst []byte) []byte {
 }
 
 func decodeMentionRow(b []byte) (mentionRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	m := mentionRow{From: readID[wire.UserID](r)}
-	return m, r.Close()
+	return m, closeRow(r, "mention")
 }

@@ -71,16 +71,14 @@ func inboxKey(o *OutboxRef) []byte {
 	return append(b, o.User...)
 }
 
-const inboxVersion = 1
-
 // news tells whether the row is newer than what was taken of its subject, and
 // remembers it.
 func (t *txn) news(o *OutboxRef) bool {
 	key := inboxKey(o)
 	if b := t.get(key); b != nil {
-		r := openRow(b, inboxVersion)
+		r := openRow(b)
 		taken := r.Uvarint()
-		if err := r.Close(); err != nil {
+		if err := closeRow(r, "inbox"); err != nil {
 			t.fail(err)
 			return false
 		}
@@ -88,6 +86,6 @@ func (t *txn) news(o *OutboxRef) bool {
 			return false
 		}
 	}
-	t.put(key, bin.AppendUvarint([]byte{inboxVersion}, o.Version))
+	t.put(key, bin.AppendUvarint([]byte{userVersion}, o.Version))
 	return true
 }

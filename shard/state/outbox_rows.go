@@ -136,10 +136,10 @@ func appendOutboxValue(dst []byte, version uint64, n *OutboxNote) []byte {
 }
 
 func decodeOutboxValue(b []byte) (uint64, OutboxNote, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	version := r.Uvarint()
 	n := readOutboxNote(r)
-	return version, n, r.Close()
+	return version, n, closeRow(r, "outbox value")
 }
 
 // outboxKey is the key of an outbox row:

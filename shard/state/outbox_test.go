@@ -158,11 +158,11 @@ func (p *outboxPlay) foldLog(user wire.UserID) map[wire.ConversationID]wire.Offs
 		if e.Offset != wire.Offset(i+1) {
 			p.w.t.Errorf("user log of %s has offset %d in place %d", user, e.Offset, i+1)
 		}
-		switch e.Kind {
-		case EntryJoined:
-			got[e.Conversation] = e.ConversationOffset
-		case EntryLeft:
+		if e.Kind == EntryLeft {
 			delete(got, e.Conversation)
+		}
+		if e.Kind == EntryJoined {
+			got[e.Conversation] = e.ConversationOffset
 		}
 	}
 	return got
@@ -241,7 +241,7 @@ func TestOutboxLimit(t *testing.T) {
 	w.settle()
 	w.done("", &RemoveMembers{Conversation: "tea", Users: []wire.UserID{"ann"}})
 	rows := &w.shards[0].pending.rows
-	real := *rows
+	counted := *rows
 	for i := range rows {
 		rows[i] = maxOutboxRows
 	}
@@ -262,7 +262,7 @@ func TestOutboxLimit(t *testing.T) {
 		t.Errorf("refused commands changed rows:\n%s", diff)
 	}
 	w.done("", &AddMembers{Conversation: "tea", Users: []wire.UserID{"ann"}})
-	*rows = real
+	*rows = counted
 	if n := w.settle(); n != 1 {
 		t.Errorf("%d rows wait, want the one of ann", n)
 	}

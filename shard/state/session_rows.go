@@ -26,9 +26,9 @@ func (t tagRow) encode(dst []byte) []byte {
 }
 
 func decodeTagRow(b []byte) (tagRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	t := tagRow{Login: r.Uvarint(), Session: readID[string](r), Node: readID[string](r), Device: readID[string](r), Since: r.Varint()}
-	return t, r.Close()
+	return t, closeRow(r, "tag")
 }
 
 // A willRow is the message that is sent when the user's last session is lost.
@@ -50,14 +50,14 @@ func (w willRow) encode(dst []byte) []byte {
 }
 
 func decodeWillRow(b []byte) (willRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	w := willRow{
 		Session:      readID[string](r),
 		Conversation: readID[wire.ConversationID](r),
 		ContentType:  r.String(),
 		Body:         append([]byte(nil), r.Bytes()...),
 	}
-	return w, r.Close()
+	return w, closeRow(r, "will")
 }
 
 // A roomRow is the chat room the user is in; there is at most one.
@@ -81,7 +81,7 @@ func (r roomRow) encode(dst []byte) []byte {
 }
 
 func decodeRoomRow(b []byte) (roomRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	m := roomRow{
 		Conversation: readID[wire.ConversationID](r),
 		Session:      readID[string](r),
@@ -89,7 +89,7 @@ func decodeRoomRow(b []byte) (roomRow, error) {
 		Entered:      r.Varint(),
 		Deadline:     r.Varint(),
 	}
-	return m, r.Close()
+	return m, closeRow(r, "room")
 }
 
 // goneAt tells whether the time for coming back has passed.

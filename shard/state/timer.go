@@ -20,8 +20,10 @@ const (
 	timerRemove    TimerKind = 3 // a destroyed conversation's head: remove the next slice of its rows, with sweepConversation
 	timerRoom      TimerKind = 4 // a room's row in the user's slot
 	timerRetention TimerKind = 5 // a conversation's head: messages are past retention
-	timerKindEnd   TimerKind = 7
 )
+
+// timerKindEnd is above all kinds.
+const timerKindEnd = 7
 
 const timerRowVersion = 1
 

@@ -35,9 +35,9 @@ func (u uniqueRow) encode(dst []byte) []byte {
 }
 
 func decodeUniqueRow(b []byte) (uniqueRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	u := uniqueRow{Generation: r.Uvarint(), Candidates: readCandidates(r)}
-	return u, r.Close()
+	return u, closeRow(r, "unique")
 }
 
 func appendCandidates(dst []byte, cs []Candidate) []byte {

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,30 +29,14 @@ type modelMessage struct {
 }
 
 func (m *modelMessage) isFor(user wire.UserID) bool {
-	if len(m.targets) == 0 {
-		return true
-	}
-	for _, t := range m.targets {
-		if t == user {
-			return true
-		}
-	}
-	return false
+	return len(m.targets) == 0 || slices.Contains(m.targets, user)
 }
 
 func (m *modelMessage) mentionsUser(user wire.UserID) bool {
 	if m.recalled || m.from == user || !m.isFor(user) {
 		return false
 	}
-	if m.mentionAll {
-		return true
-	}
-	for _, u := range m.mentions {
-		if u == user {
-			return true
-		}
-	}
-	return false
+	return m.mentionAll || slices.Contains(m.mentions, user)
 }
 
 func (m *unreadModel) unread(user wire.UserID) Unread {

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"fmt"
+
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -9,10 +11,18 @@ import (
 const userVersion = 1
 
 // openRow checks the version byte of a value and returns a reader of the rest.
-func openRow(b []byte, version byte) *bin.Reader {
+func openRow(b []byte) *bin.Reader {
 	r := bin.NewReader(b)
-	checkVersion(r, version)
+	checkVersion(r, userVersion)
 	return r
+}
+
+// closeRow is the reader's Close, saying what row was read.
+func closeRow(r *bin.Reader, what string) error {
+	if err := r.Close(); err != nil {
+		return fmt.Errorf("decode a row, %s: %w", what, err)
+	}
+	return nil
 }
 
 // A userHead is what is kept once for a user.
@@ -38,7 +48,7 @@ func (h userHead) encode(dst []byte) []byte {
 }
 
 func decodeUserHead(b []byte) (userHead, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	h := userHead{
 		Last:       wire.Offset(r.Uvarint()),
 		Floor:      wire.Offset(r.Uvarint()),
@@ -47,7 +57,7 @@ func decodeUserHead(b []byte) (userHead, error) {
 		Wills:      r.Uvarint(),
 		Blocks:     r.Uvarint(),
 	}
-	return h, r.Close()
+	return h, closeRow(r, "user head")
 }
 
 // A membershipRow is what a user's shard knows of one of his conversations. It
@@ -75,7 +85,7 @@ func (m membershipRow) encode(dst []byte) []byte {
 }
 
 func decodeMembershipRow(b []byte) (membershipRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	m := membershipRow{
 		Version:  r.Uvarint(),
 		Present:  r.Bool(),
@@ -84,7 +94,7 @@ func decodeMembershipRow(b []byte) (membershipRow, error) {
 		By:       readID[wire.UserID](r),
 		Entry:    wire.Offset(r.Uvarint()),
 	}
-	return m, r.Close()
+	return m, closeRow(r, "membership")
 }
 
 // A blockRow says whether a user blocks a conversation. The user's shard and the
@@ -103,7 +113,7 @@ func (k blockRow) encode(dst []byte) []byte {
 }
 
 func decodeBlockRow(b []byte) (blockRow, error) {
-	r := openRow(b, userVersion)
+	r := openRow(b)
 	k := blockRow{Version: r.Uvarint(), Blocked: r.Bool()}
-	return k, r.Close()
+	return k, closeRow(r, "block")
 }
