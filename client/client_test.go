@@ -271,7 +271,7 @@ func TestMarks(t *testing.T) {
 			if r.GetMoveCursor().GetLazy() {
 				asked++
 			}
-			return fate{swallow: asked == 1}
+			return fate{swallow: asked == 1 && r.GetMoveCursor() != nil}
 		}
 		tom := dial(t, c.options("tom", "n1"))
 		defer shut(t, tom)
@@ -279,6 +279,7 @@ func TestMarks(t *testing.T) {
 		for seq := range wire.Seq(1000) {
 			v.Mark(seq+1, seq+1)
 		}
+		synctest.Wait()
 		c.network.Break("client", "n1:7400")
 		time.Sleep(time.Second)
 		synctest.Wait()
