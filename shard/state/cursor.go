@@ -101,7 +101,9 @@ func (m *CursorMove) apply(t *txn, h *Header) (now cursorRow, moved bool, refusa
 	if now == old {
 		return now, false, None
 	}
-	t.put(c.scope.name(nil, tableCursor, string(m.User)), now.encode(nil))
+	t.keyBuf = c.scope.name(t.keyBuf[:0], tableCursor, string(m.User))
+	t.valBuf = now.encode(t.valBuf[:0])
+	t.put(t.keyBuf, t.valBuf)
 	if now.Read/pruneEvery != old.Read/pruneEvery {
 		pruneRead(t, c.scope, m.User, now.Read)
 	}
