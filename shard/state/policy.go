@@ -87,7 +87,7 @@ func NewPolicy(p Preset) (Policy, bool) {
 	case PresetTemporary:
 		temporary := basic
 		temporary.Preset = PresetTemporary
-		temporary.Join, temporary.Invite, temporary.Change = WhoApp, WhoApp, WhoApp
+		temporary.Join, temporary.Invite, temporary.Remove, temporary.Change = WhoApp, WhoApp, WhoApp, WhoApp
 		temporary.MemberLimit, temporary.TTLMillis = 10, defaultTTLMillis
 		return temporary, true
 	default:
