@@ -82,11 +82,11 @@ func (c *Client) Create(ctx context.Context, n NewConversation) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.link.info(op, resp)
+	return infoOfAnswer(c.link, op, resp)
 }
 
-// info reads an answer that describes a conversation.
-func (l *link) info(op string, resp *pb.Response) (*Info, error) {
+// infoOfAnswer reads an answer that describes a conversation.
+func infoOfAnswer(l *link, op string, resp *pb.Response) (*Info, error) {
 	p := resp.GetConversation()
 	if p == nil {
 		return nil, wrongAnswer(op, resp)
@@ -152,7 +152,7 @@ func (v *Conversation) Get(ctx context.Context, members int) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.link.info(op, resp)
+	return infoOfAnswer(v.link, op, resp)
 }
 
 // Update is what to change of a conversation.
@@ -188,13 +188,13 @@ func (v *Conversation) Subscribe(ctx context.Context, after wire.Offset) (*Subsc
 	if err := wire.ValidID(string(v.id)); err != nil {
 		return nil, wire.Errorf(wire.CodeInvalid, opSubscribe, "conversation %v", err)
 	}
-	return v.link.subscribe(ctx, string(v.id), after)
+	return subscribe(ctx, v.link, string(v.id), after)
 }
 
 // Subscribe follows the user's own log: conversations joined and left, and
 // what else concerns the user on all devices.
 func (c *Client) Subscribe(ctx context.Context, after wire.Offset) (*Subscription, error) {
-	return c.link.subscribe(ctx, "", after)
+	return subscribe(ctx, c.link, "", after)
 }
 
 // limitOf makes a count fit for the wire.

@@ -12,15 +12,17 @@ import (
 // maxPositions is how many logs one request subscribes to.
 const maxPositions = 100
 
-// following is what the link knows of subscriptions. Its lock guards it.
+// following is what the link knows of subscriptions. The link's lock guards its
+// fields: methods take it, unless they are called ...Locked.
 type following struct {
+	link    *link
 	subs    map[string]*Subscription // by log: a conversation, or "" for the user log
 	wanted  []*Subscription          // to be asked for
 	dropped []string                 // logs to say are followed no more
 }
 
 // again asks for everything once more, of a new session.
-func (f *following) again() {
+func (f *following) againLocked() {
 	f.wanted, f.dropped = f.wanted[:0], f.dropped[:0]
 	for _, s := range f.subs {
 		f.wanted = append(f.wanted, s)
@@ -28,7 +30,7 @@ func (f *following) again() {
 	slices.SortFunc(f.wanted, func(a, b *Subscription) int { return cmp.Compare(a.log, b.log) })
 }
 
-func (f *following) all() []*Subscription {
+func (f *following) allLocked() []*Subscription {
 	all := make([]*Subscription, 0, len(f.subs))
 	for _, s := range f.subs {
 		all = append(all, s)
@@ -36,18 +38,18 @@ func (f *following) all() []*Subscription {
 	return all
 }
 
-func (f *following) waits() bool { return len(f.wanted)+len(f.dropped) > 0 }
+func (f *following) waitsLocked() bool { return len(f.wanted)+len(f.dropped) > 0 }
 
-func (f *following) has(s *Subscription) bool { return f.subs[s.log] == s }
+func (f *following) hasLocked(s *Subscription) bool { return f.subs[s.log] == s }
 
 // follow makes the client follow a log. There is one subscription a log.
-func (l *link) follow(s *Subscription) error {
+func (f *following) follow(s *Subscription) error {
+	l := f.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mu.err != nil {
 		return l.mu.err
 	}
-	f := &l.mu.following
 	if f.subs[s.log] != nil {
 		return wire.Errorf(wire.CodeExists, opSubscribe, "this client follows the log already")
 	}
@@ -60,11 +62,11 @@ func (l *link) follow(s *Subscription) error {
 
 // unfollow forgets a subscription, and tells the node unless it is the node
 // that has ended it.
-func (l *link) unfollow(s *Subscription, tell bool) {
+func (f *following) unfollow(s *Subscription, tell bool) {
+	l := f.link
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := &l.mu.following
-	if !f.has(s) {
+	if !f.hasLocked(s) {
 		return
 	}
 	delete(f.subs, s.log)
@@ -75,10 +77,10 @@ func (l *link) unfollow(s *Subscription, tell bool) {
 	}
 }
 
-// takeSubscriptionsLocked writes the requests that subscribe and unsubscribe,
+// takeLocked writes the requests that subscribe and unsubscribe,
 // many logs in one.
-func (l *link) takeSubscriptionsLocked(s *session, now time.Time) {
-	f := &l.mu.following
+func (f *following) takeLocked(s *session, now time.Time) {
+	l := f.link
 	for len(f.dropped) > 0 && len(l.mu.flight) < s.limit() {
 		n := min(len(f.dropped), maxPositions)
 		var refs []*pb.LogRef
@@ -86,7 +88,7 @@ func (l *link) takeSubscriptionsLocked(s *session, now time.Time) {
 			refs = append(refs, &pb.LogRef{Conversation: log})
 		}
 		f.dropped = f.dropped[n:]
-		l.launchBoundLocked(s, now, &pb.Request{Op: &pb.Request_Unsubscribe{Unsubscribe: &pb.Unsubscribe{Logs: refs}}},
+		f.launchLocked(s, now, &pb.Request{Op: &pb.Request_Unsubscribe{Unsubscribe: &pb.Unsubscribe{Logs: refs}}},
 			func(*pb.Response, error) {}) // a push that comes all the same is ignored
 	}
 	for len(f.wanted) > 0 && len(l.mu.flight) < s.limit() {
@@ -97,21 +99,21 @@ func (l *link) takeSubscriptionsLocked(s *session, now time.Time) {
 		for i, sub := range subs {
 			positions[i] = sub.position()
 		}
-		l.launchBoundLocked(s, now, &pb.Request{Op: &pb.Request_Subscribe{Subscribe: &pb.Subscribe{Positions: positions}}},
-			func(resp *pb.Response, err error) { l.subscribed(s, subs, resp.GetSubscribed(), err) })
+		f.launchLocked(s, now, &pb.Request{Op: &pb.Request_Subscribe{Subscribe: &pb.Subscribe{Positions: positions}}},
+			func(resp *pb.Response, err error) { f.subscribed(s, subs, resp.GetSubscribed(), err) })
 	}
 }
 
-func (l *link) launchBoundLocked(s *session, now time.Time, req *pb.Request, done func(*pb.Response, error)) {
+func (f *following) launchLocked(s *session, now time.Time, req *pb.Request, done func(*pb.Response, error)) {
 	payload, err := encode(opSubscribe, req)
 	if err != nil {
 		return // cannot be: the ids were checked when the subscription was made
 	}
-	l.launchLocked(s, &call{payload: payload, bound: true, done: done}, now)
+	f.link.launchLocked(s, &call{payload: payload, bound: true, done: done}, now)
 }
 
 // subscribed takes the answer for several subscriptions.
-func (l *link) subscribed(s *session, subs []*Subscription, answer *pb.Subscribed, err error) {
+func (f *following) subscribed(s *session, subs []*Subscription, answer *pb.Subscribed, err error) {
 	logs := map[string]*pb.SubscribedLog{}
 	for _, log := range answer.GetLogs() {
 		logs[log.GetLog().GetConversation()] = log
@@ -127,22 +129,23 @@ func (l *link) subscribed(s *session, subs []*Subscription, answer *pb.Subscribe
 		}
 		switch {
 		case why == nil:
-			l.seen.note(sub.log, wire.Offset(log.GetLast()))
+			f.link.seen.note(sub.log, wire.Offset(log.GetLast()))
 			sub.begun(wire.Offset(log.GetAfter()), wire.Offset(log.GetLast()))
 		case wire.CodeOf(why).Retryable():
 			later = append(later, sub)
 		default:
-			l.unfollow(sub, false)
+			f.unfollow(sub, false)
 			sub.refused(why)
 		}
 	}
 	if len(later) > 0 {
-		l.subscribeLater(s, later)
+		f.later(s, later)
 	}
 }
 
-// subscribeLater asks once more, after a pause, for what was refused for now.
-func (l *link) subscribeLater(s *session, subs []*Subscription) {
+// later asks once more, after a pause, for what was refused for now.
+func (f *following) later(s *session, subs []*Subscription) {
+	l := f.link
 	failed := 0
 	for _, sub := range subs {
 		failed = max(failed, sub.refusedAgain())
@@ -154,20 +157,21 @@ func (l *link) subscribeLater(s *session, subs []*Subscription) {
 			return // the next session has asked for everything
 		}
 		for _, sub := range subs {
-			if l.mu.following.has(sub) {
-				l.mu.following.wanted = append(l.mu.following.wanted, sub)
+			if f.hasLocked(sub) {
+				f.wanted = append(f.wanted, sub)
 			}
 		}
 	}})
 }
 
 // events hands out what a node pushes.
-func (l *link) events(e *pb.Events) {
+func (f *following) events(e *pb.Events) {
+	l := f.link
 	for _, batch := range e.GetLogs() {
 		log := batch.GetLog().GetConversation()
 		l.seen.note(log, wire.Offset(max(batch.GetUpto(), batch.GetLast())))
 		l.mu.Lock()
-		sub := l.mu.following.subs[log]
+		sub := f.subs[log]
 		l.mu.Unlock()
 		if sub != nil {
 			sub.push(batch)

@@ -75,7 +75,7 @@ func takeFrames(t *testing.T, frames ...[]byte) {
 	sub.mu.known = true
 	own := &Subscription{link: l, log: "", signal: make(chan struct{}, 1), ready: make(chan struct{})}
 	for _, s := range []*Subscription{sub, own} {
-		if err := l.follow(s); err != nil {
+		if err := l.mu.following.follow(s); err != nil {
 			t.Fatal(err)
 		}
 	}

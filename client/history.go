@@ -71,16 +71,16 @@ type LogPage struct {
 // ReadLog reads the conversation's log after an offset, looking at no more than
 // limit entries (at most 1,000; 0: 100).
 func (v *Conversation) ReadLog(ctx context.Context, after wire.Offset, limit int) (*LogPage, error) {
-	return v.link.readPage(ctx, string(v.id), after, limit)
+	return readPage(ctx, v.link, string(v.id), after, limit)
 }
 
 // ReadLog reads the user's own log, as Conversation.ReadLog does.
 func (c *Client) ReadLog(ctx context.Context, after wire.Offset, limit int) (*LogPage, error) {
-	return c.link.readPage(ctx, "", after, limit)
+	return readPage(ctx, c.link, "", after, limit)
 }
 
-func (l *link) readPage(ctx context.Context, log string, after wire.Offset, limit int) (*LogPage, error) {
-	b, err := l.readLog(ctx, log, after, limit, 0)
+func readPage(ctx context.Context, l *link, log string, after wire.Offset, limit int) (*LogPage, error) {
+	b, err := readLog(ctx, l, &pb.ReadLog{Log: &pb.LogRef{Conversation: log}, After: uint64(after), Limit: limitOf(limit)})
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +93,13 @@ func (l *link) readPage(ctx context.Context, log string, after wire.Offset, limi
 	return page, nil
 }
 
-// readLog reads a page that knows the log at least up to an offset, and up to
-// what the client has seen of it.
-func (l *link) readLog(ctx context.Context, log string, after wire.Offset, limit int, atLeast wire.Offset) (*pb.LogBatch, error) {
+// readLog reads a page that knows the log at least up to the offset that the
+// request asks for, and up to what the client has seen of it.
+func readLog(ctx context.Context, l *link, r *pb.ReadLog) (*pb.LogBatch, error) {
 	const op = "log.read"
-	resp, err := l.ask(ctx, op, &pb.Request{Op: &pb.Request_ReadLog{ReadLog: &pb.ReadLog{
-		Log: &pb.LogRef{Conversation: log}, After: uint64(after), Limit: limitOf(limit),
-		AtLeastOffset: uint64(max(atLeast, l.seen.at(log))),
-	}}})
+	log := r.GetLog().GetConversation()
+	r.AtLeastOffset = max(r.GetAtLeastOffset(), uint64(l.seen.at(log)))
+	resp, err := l.ask(ctx, op, &pb.Request{Op: &pb.Request_ReadLog{ReadLog: r}})
 	if err != nil {
 		return nil, err
 	}

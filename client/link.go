@@ -58,7 +58,7 @@ func newLink(opts Options) *link {
 	l.mu.flight = map[uint64]*call{}
 	l.mu.lanes = map[string]*lane{}
 	l.mu.gate.free = opts.MaxPending
-	l.mu.following.subs = map[string]*Subscription{}
+	l.mu.following = following{link: l, subs: map[string]*Subscription{}}
 	l.mu.rooms = map[string]bool{}
 	return l
 }
@@ -279,7 +279,7 @@ func (l *link) groundLocked(c *call) {
 	if c.lane != nil {
 		c.lane.flight--
 	}
-	if l.mu.queue.len() > 0 || l.mu.following.waits() {
+	if l.mu.queue.len() > 0 || l.mu.following.waitsLocked() {
 		l.kickLocked()
 	}
 }
@@ -383,9 +383,9 @@ func (l *link) begin(s *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.session = s
-	l.mu.following.again()
+	l.mu.following.againLocked()
 	for _, room := range slices.Sorted(maps.Keys(l.mu.rooms)) {
-		l.enterAgainLocked(room)
+		enterAgainLocked(l, room)
 	}
 	l.kickLocked()
 }
@@ -439,7 +439,7 @@ func (l *link) end(err error) {
 	}
 	l.mu.err = err
 	calls := l.openLocked()
-	subs := l.mu.following.all()
+	subs := l.mu.following.allLocked()
 	for _, c := range calls {
 		l.finishLocked(c)
 	}

@@ -67,7 +67,7 @@ func enterRoom(id string) *pb.Request {
 
 // enterAgainLocked makes a new session present in a room. To be present twice
 // is to be present, so the request needs no number.
-func (l *link) enterAgainLocked(room string) {
+func enterAgainLocked(l *link, room string) {
 	payload, err := encode(opEnterRoom, enterRoom(room))
 	if err != nil {
 		return // it was entered before, so its name is text
@@ -85,7 +85,7 @@ func (l *link) enterAgainLocked(room string) {
 		}
 		l.pauseLocked(pause{due: time.Now().Add(backoff(failed)), resume: func() {
 			if l.mu.session == s && l.mu.rooms[room] {
-				l.enterAgainLocked(room)
+				enterAgainLocked(l, room)
 			}
 		}})
 	})

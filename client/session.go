@@ -114,7 +114,7 @@ func (s *session) take(f *pb.ServerFrame) error {
 	case *pb.ServerFrame_Response:
 		s.link.answer(s, body.Response)
 	case *pb.ServerFrame_Events:
-		s.link.events(body.Events)
+		s.link.mu.following.events(body.Events)
 	case *pb.ServerFrame_Ping:
 		s.link.pong(s, body.Ping.GetNonce())
 	case *pb.ServerFrame_Goaway:

@@ -82,12 +82,12 @@ type Subscription struct {
 }
 
 // subscribe follows a log, and waits until the node has agreed.
-func (l *link) subscribe(ctx context.Context, log string, after wire.Offset) (*Subscription, error) {
+func subscribe(ctx context.Context, l *link, log string, after wire.Offset) (*Subscription, error) {
 	s := &Subscription{link: l, log: log, signal: make(chan struct{}, 1), ready: make(chan struct{})}
 	if after != FromEnd {
 		s.mu.pos, s.mu.handed, s.mu.known = after, after, true
 	}
-	if err := l.follow(s); err != nil {
+	if err := l.mu.following.follow(s); err != nil {
 		return nil, err
 	}
 	select {
@@ -113,7 +113,7 @@ func (s *Subscription) Next(ctx context.Context) (Entry, error) {
 		e, todo, err := s.step()
 		switch {
 		case err != nil:
-			s.link.unfollow(s, false)
+			s.link.mu.following.unfollow(s, false)
 			return Entry{}, err
 		case todo == stepHand:
 			return e, nil
@@ -155,7 +155,7 @@ func (s *Subscription) Position() wire.Offset {
 
 // Close ends the subscription. It may be called at any time, more than once.
 func (s *Subscription) Close() {
-	s.link.unfollow(s, true)
+	s.link.mu.following.unfollow(s, true)
 	s.fail(ErrClosed)
 }
 
@@ -227,7 +227,9 @@ func (s *Subscription) read(ctx context.Context) error {
 	s.mu.Lock()
 	pos, must := s.mu.pos, s.mu.must
 	s.mu.Unlock()
-	page, err := s.link.readLog(ctx, s.log, pos, pageEntries, must)
+	page, err := readLog(ctx, s.link, &pb.ReadLog{
+		Log: &pb.LogRef{Conversation: s.log}, After: uint64(pos), Limit: pageEntries, AtLeastOffset: uint64(must),
+	})
 	if err != nil {
 		return s.readRefused(ctx, err)
 	}
@@ -249,7 +251,7 @@ func (s *Subscription) readRefused(ctx context.Context, err error) error {
 		return err
 	}
 	if end := endOf(err); end != nil {
-		s.link.unfollow(s, true)
+		s.link.mu.following.unfollow(s, true)
 		s.fail(end)
 		return end
 	}

@@ -29,7 +29,7 @@ func (l *link) take(s *session, now time.Time) (paused time.Time) {
 		s.out.beat(fieldFramePong, nonce)
 	}
 	s.pongs = s.pongs[:0]
-	l.takeSubscriptionsLocked(s, now)
+	l.mu.following.takeLocked(s, now)
 	l.takeCallsLocked(s, now)
 	if len(s.out.ends) == 0 {
 		s.idle = true
