@@ -23,7 +23,7 @@ type Connections struct {
 	Conversations int           // that each follows, beside its user log; default 10
 	Members       int           // of each conversation; default 10
 	Opening       int           // sessions that are being opened at once; default 64
-	Settle        time.Duration // until the nodes are quiet, before each look at them; default 5s
+	Settle        time.Duration // in which the nodes must have applied nothing before they are measured; default 5s
 	Idle          time.Duration // for which their processor time is measured; default 10s
 }
 
@@ -31,8 +31,13 @@ type Connections struct {
 // collection.
 type Observer func(ctx context.Context) ([]node.Memory, error)
 
-// observeTimeout bounds one question to all nodes.
-const observeTimeout = 30 * time.Second
+const (
+	// observeTimeout bounds one question to all nodes.
+	observeTimeout = 30 * time.Second
+	// quietTimeout bounds how long the nodes are waited for until they have
+	// done what was asked of them before.
+	quietTimeout = 5 * time.Minute
+)
 
 func (b Connections) withDefaults() Connections {
 	for _, d := range []struct {
@@ -106,7 +111,7 @@ func (b Connections) Run(ctx context.Context, t Target, observe Observer, progre
 	if err := r.setup(ctx); err != nil {
 		return ConnectionsReport{}, fmt.Errorf("set up: %w", err)
 	}
-	progress(fmt.Sprintf("measuring without sessions for %v", b.Settle+b.Idle))
+	progress(fmt.Sprintf("waiting until the nodes are quiet, and measuring without sessions for %v", b.Idle))
 	before, beforeCores, err := r.look(ctx)
 	if err != nil {
 		return ConnectionsReport{}, err
@@ -115,7 +120,7 @@ func (b Connections) Run(ctx context.Context, t Target, observe Observer, progre
 	start := time.Now()
 	r.openAll(ctx)
 	opened := time.Since(start)
-	progress(fmt.Sprintf("opened in %.1f s with %d errors, measuring for %v", opened.Seconds(), r.errors(), b.Settle+b.Idle))
+	progress(fmt.Sprintf("opened in %.1f s with %d errors, measuring for %v", opened.Seconds(), r.failures.Load(), b.Idle))
 	after, afterCores, err := r.look(ctx)
 	if err != nil {
 		return ConnectionsReport{}, err
@@ -140,8 +145,6 @@ type connectionsRun struct {
 	failed   atomic.Pointer[error] // the first error
 	failures atomic.Int64
 }
-
-func (r *connectionsRun) errors() int64 { return r.failures.Load() }
 
 func (r *connectionsRun) user(i int) wire.UserID {
 	return wire.UserID(fmt.Sprintf("bench-%s-%d", r.name, i))
@@ -227,10 +230,7 @@ func (r *connectionsRun) createOne(ctx context.Context, c *client.Client, n int)
 
 // look waits until the nodes are quiet, and measures them.
 func (r *connectionsRun) look(ctx context.Context) (memory []node.Memory, cores float64, err error) {
-	if err := pause(ctx, r.Settle); err != nil {
-		return nil, 0, err
-	}
-	first, err := r.ask(ctx)
+	first, err := r.quiet(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -244,6 +244,28 @@ func (r *connectionsRun) look(ctx context.Context) (memory []node.Memory, cores 
 		return nil, 0, err
 	}
 	return last, (sum(last, cpuSeconds) - sum(first, cpuSeconds)) / elapsed, nil
+}
+
+// quiet waits until the nodes have applied nothing for a while: what members
+// are told of their conversations comes after the answers.
+func (r *connectionsRun) quiet(ctx context.Context) ([]node.Memory, error) {
+	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
+	defer cancel()
+	applied := func(m node.Memory) float64 { return float64(m.Applied) }
+	for before := -1.0; ; {
+		memory, err := r.ask(ctx)
+		if err != nil {
+			return nil, err
+		}
+		now := sum(memory, applied)
+		if now == before {
+			return memory, nil
+		}
+		before = now
+		if err := pause(ctx, r.Settle); err != nil {
+			return nil, fmt.Errorf("wait until the nodes are quiet: %w", err)
+		}
+	}
 }
 
 func (r *connectionsRun) ask(ctx context.Context) ([]node.Memory, error) {

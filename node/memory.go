@@ -23,6 +23,7 @@ type Memory struct {
 	Stacks     uint64      `json:"stack_bytes"`
 	Goroutines int         `json:"goroutines"`
 	CPUSeconds float64     `json:"cpu_seconds"` // since the process began
+	Applied    uint64      `json:"applied"`     // the last index of each replica, added up: it moves while there is work
 }
 
 // memory collects what is not used any more, gives it back to the system and
@@ -37,6 +38,9 @@ func (n *Node) memory() Memory {
 		Node: n.cfg.Node, Sessions: n.backend.sessions.len(),
 		Heap: samples[0].Value.Uint64(), Stacks: samples[1].Value.Uint64(), Goroutines: runtime.NumGoroutine(),
 		CPUSeconds: processCPU().Seconds(),
+	}
+	for _, h := range n.shards.all() {
+		m.Applied += h.replica.Status().Applied
 	}
 	m.RSS, m.Anonymous = resident()
 	return m

@@ -76,7 +76,7 @@ type benchConnectionsCmd struct {
 	Conversations int           `help:"Conversations that each session follows, beside its user log." default:"10"`
 	Members       int           `help:"Members of each conversation." default:"10"`
 	Opening       int           `help:"Sessions that are being opened at once." default:"64"`
-	Settle        time.Duration `help:"How long the nodes are left alone before each measurement." default:"5s"`
+	Settle        time.Duration `help:"How long the nodes must have had nothing to do before they are measured." default:"5s"`
 	Idle          time.Duration `help:"How long processor time is measured." default:"10s"`
 	JSON          bool          `name:"json" help:"Print JSON."`
 }
