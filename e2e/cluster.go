@@ -50,6 +50,7 @@ type Cluster struct {
 	profile string
 	dev     *exec.Cmd
 	again   []*exec.Cmd // nodes that were started again
+	logDir  string      // where nodes that are started again log; empty: where dev has them log
 }
 
 // Start runs "quorate dev" and waits until it is ready. The test's end stops it.
@@ -94,10 +95,10 @@ func (c *Cluster) stop() {
 	if !c.t.Failed() {
 		return
 	}
-	for _, n := range c.Nodes {
-		if text, err := os.ReadFile(filepath.Join(n.Dir, "quorate.log")); err == nil {
+	for i, n := range c.Nodes {
+		if text, err := os.ReadFile(c.log(i)); err == nil {
 			lines := strings.Split(string(text), "\n")
-			c.t.Logf("log of %s:\n%s", n.Name, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+			c.t.Logf("log of %s:\n%s", n.Name, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 		}
 	}
 }
@@ -114,7 +115,7 @@ func (c *Cluster) Kill(i int) {
 func (c *Cluster) Restart(i int) {
 	c.t.Helper()
 	n := &c.Nodes[i]
-	log, err := os.OpenFile(filepath.Join(n.Dir, "quorate.log"), os.O_APPEND|os.O_WRONLY, 0)
+	log, err := os.OpenFile(c.log(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -126,6 +127,47 @@ func (c *Cluster) Restart(i int) {
 	}
 	n.PID = p.Process.Pid
 	c.again = append(c.again, p)
+}
+
+// log is the file that a node logs to.
+func (c *Cluster) log(i int) string {
+	if c.logDir != "" {
+		return filepath.Join(c.logDir, c.Nodes[i].Name+".log")
+	}
+	return filepath.Join(c.Nodes[i].Dir, "quorate.log")
+}
+
+// awaitEnd waits until a node's process has ended.
+func (c *Cluster) awaitEnd(i int) {
+	c.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for c.alive(i) {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("%s has not ended", c.Nodes[i].Name)
+		}
+		time.Sleep(50 * time.Millisecond) // between two looks at a real process
+	}
+}
+
+// alive tells whether a node's process runs; one that has ended and is not
+// waited for yet does not.
+func (c *Cluster) alive(i int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Nodes[i].PID))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(text), ") ")
+	return !strings.HasPrefix(state, "Z")
+}
+
+// lastLine is the last line of a node's log.
+func (c *Cluster) lastLine(i int) string {
+	text, err := os.ReadFile(c.log(i))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
 }
 
 // Command makes a client command that speaks to the given servers first.

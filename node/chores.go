@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"sync"
 	"time"
 
+	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
 )
 
 const (
@@ -14,8 +17,9 @@ const (
 	choreTimeout = 5 * time.Second
 	// outboxRows is how many outbox rows are delivered in one round.
 	outboxRows = 1000
-	// deliverRows bounds one DeliverOutbox.
-	deliverRows = 200
+	// deliverRows and deliverBytes bound one DeliverOutbox, about.
+	deliverRows  = 200
+	deliverBytes = 64 << 10
 	// timerRows bounds one Sweep.
 	timerRows = 200
 	// chorePause is how long a chore waits after it failed, and how often it
@@ -30,32 +34,78 @@ const (
 type chores struct {
 	h      *hosted
 	router *route.Router
+	table  func() *cluster.Table
 	wall   func() int64 // milliseconds
 }
 
 // runOutbox delivers outbox rows while the replica leads.
 func (c *chores) runOutbox(ctx context.Context) error {
+	resting := map[wire.ShardID]time.Time{} // shards that did not take their rows, and until when they are left alone
 	return c.loop(ctx, c.h.outbox, func(ctx context.Context) (bool, error) {
 		if c.h.held.Load() {
 			return false, nil
 		}
-		batches, err := c.h.state.OutboxBatches(outboxRows, nil)
+		now := time.Now()
+		batches, err := c.h.state.OutboxBatches(outboxRows, func(target wire.Slot) bool {
+			return now.Before(resting[c.shardOf(target)])
+		})
 		if err != nil || len(batches) == 0 {
 			return false, err
 		}
-		var failed error
+		byShard := map[wire.ShardID][]state.OutboxRow{}
 		for _, b := range batches {
-			for first := 0; first < len(b.Rows); first += deliverRows {
-				if err := c.deliver(ctx, b.Rows[first:min(first+deliverRows, len(b.Rows))]); err != nil {
-					failed = err
-				}
+			id := c.shardOf(b.Target)
+			byShard[id] = append(byShard[id], b.Rows...)
+		}
+		for id, ok := range c.deliverAll(ctx, byShard) {
+			if !ok {
+				resting[id] = time.Now().Add(chorePause)
 			}
 		}
-		return failed == nil, failed
+		return true, nil
 	})
 }
 
-// deliver tells the slot that the rows are for, and then forgets what was told.
+// deliverAll tells each shard its rows, all at once, and says which took them.
+func (c *chores) deliverAll(ctx context.Context, byShard map[wire.ShardID][]state.OutboxRow) map[wire.ShardID]bool {
+	var mu sync.Mutex
+	taken := map[wire.ShardID]bool{}
+	var all sync.WaitGroup
+	for id, rows := range byShard {
+		all.Go(func() {
+			ok := true
+			for len(rows) > 0 && ok {
+				n := deliverable(rows)
+				ok = c.deliver(ctx, rows[:n]) == nil
+				rows = rows[n:]
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			taken[id] = ok
+		})
+	}
+	all.Wait()
+	return taken
+}
+
+// deliverable says how many of the rows fit into one command.
+func deliverable(rows []state.OutboxRow) int {
+	size := 0
+	for i := range rows {
+		if size += 256 + len(rows[i].Body); i > 0 && (i == deliverRows || size > deliverBytes) {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+// shardOf returns the shard that owns a slot; 0 while that is not known.
+func (c *chores) shardOf(slot wire.Slot) wire.ShardID {
+	r, _ := c.table().Route(slot)
+	return r.Shard
+}
+
+// deliver tells one shard rows of its slots, and then forgets what was told.
 func (c *chores) deliver(ctx context.Context, rows []state.OutboxRow) error {
 	ctx, cancel := context.WithTimeout(ctx, choreTimeout)
 	defer cancel()

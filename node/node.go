@@ -295,7 +295,7 @@ func (n *Node) openEdge(context.Context) error {
 
 func (n *Node) openChores(context.Context) error {
 	for _, h := range n.shards.all() {
-		c := &chores{h: h, router: n.router, wall: n.env.Wall.Millis}
+		c := &chores{h: h, router: n.router, table: n.table, wall: n.env.Wall.Millis}
 		n.parts.run(fmt.Sprintf("outbox of shard %d", h.id), c.runOutbox)
 		n.parts.run(fmt.Sprintf("timers of shard %d", h.id), c.runTimers)
 	}

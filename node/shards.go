@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/raftlog"
@@ -169,6 +170,11 @@ func (s *shards) handOver(ctx context.Context) {
 // applied is told by the state what an entry changed.
 func (h *hosted) applied(a state.Applied) {
 	h.hub.Applied(a)
+	for _, t := range a.Transients {
+		if message, err := native.Will(t); err == nil {
+			h.hub.Signal(t.Log, message)
+		}
+	}
 	if a.Outbox {
 		signal(h.outbox)
 	}

@@ -86,6 +86,14 @@ func Transient(a Asker, r *pb.SendMessage, nowMillis int64) ([]byte, error) {
 	})
 }
 
+// Will translates the will of a user who was lost into the transient message
+// that edges are told.
+func Will(t state.Transient) ([]byte, error) {
+	m := Message(t.Message)
+	m.Conversation, m.Transient = string(t.Log.Conversation), true
+	return proto.Marshal(m)
+}
+
 // Answer turns the result of a request that was one command into its response.
 func Answer(op string, req *pb.Request, r state.Result) *pb.Response {
 	resp := &pb.Response{Id: req.GetId()}

@@ -97,10 +97,7 @@ func (h *Hub) Applied(a state.Applied) {
 			next++
 		}
 		if feeds := h.mu.interests[log]; len(feeds) > 0 {
-			record := encodeAppended(log, a.Appended[first:next])
-			for _, f := range feeds {
-				f.add(record)
-			}
+			tellAppended(feeds, log, a.Appended[first:next])
 		}
 		first = next
 	}
@@ -115,12 +112,27 @@ func (h *Hub) Applied(a state.Applied) {
 	}
 }
 
-func encodeAppended(log state.LogKey, run []state.Appended) []byte {
-	entries := make([][]byte, len(run))
+// maxPushBytes is about how large one push may be: it becomes one frame to a
+// client, with what the translation adds.
+const maxPushBytes = 64 << 10
+
+// tellAppended encodes a run of one log's entries once, in as many pushes as
+// their size wants, and queues them for each edge.
+func tellAppended(feeds []*feed, log state.LogKey, run []state.Appended) {
+	var entries [][]byte
+	size, after := 0, run[0].Offset-1
 	for i := range run {
-		entries[i] = state.EncodeLogEntry(nil, log.Conversation, run[i].Entry)
+		entry := state.EncodeLogEntry(nil, log.Conversation, run[i].Entry)
+		entries = append(entries, entry)
+		if size += len(entry); size < maxPushBytes && i < len(run)-1 {
+			continue
+		}
+		record := appendPush(nil, log, after, entries)
+		for _, f := range feeds {
+			f.add(record)
+		}
+		entries, size, after = entries[:0], 0, run[i].Offset
 	}
-	return appendPush(nil, log, run[0].Offset-1, entries)
 }
 
 // Signal sends a transient message to the edges that follow the conversation.
