@@ -40,7 +40,7 @@ func (a *arrivals) stop() {
 
 // arrival is a snapshot on its way in. raft reads it as a stream.
 type arrival struct {
-	t    *Transport
+	s    *server
 	from wire.NodeID
 	id   uint64
 	req  *raft.InstallSnapshotRequest
@@ -64,32 +64,32 @@ type arrival struct {
 
 // beginInstall accepts the announcement of a snapshot, or lets it be repeated
 // until there is room.
-func (t *Transport) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapshotRequest) error {
+func (s *server) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapshotRequest) error {
 	a := &arrival{
-		t: t, from: from, id: id, req: m,
+		s: s, from: from, id: id, req: m,
 		chunks:  make(chan chunk, window),
 		stopped: make(chan struct{}),
 	}
 	a.mu.taken, a.mu.arrived = 1, 1
 
-	t.arrivals.Lock()
-	current, last := t.arrivals.current, t.arrivals.last
+	s.arrivals.Lock()
+	current, last := s.arrivals.current, s.arrivals.last
 	known := current != nil && current.id == id && current.from == from
 	finished := last.id == id && last.from == from
-	accepted := !known && !finished && current == nil && t.opts.Installs.take()
+	accepted := !known && !finished && current == nil && s.opts.Installs.take()
 	if accepted {
-		t.arrivals.current = a
+		s.arrivals.current = a
 	}
-	t.arrivals.Unlock()
+	s.arrivals.Unlock()
 
 	switch {
 	case known:
 		current.report()
 	case finished:
-		_ = t.send(from, bytes.Clone(last.answer), Now)
+		_ = s.send(from, bytes.Clone(last.answer), Now)
 	case accepted:
 		a.report()
-		return t.enqueue(incoming{from: from, id: id, command: m, stream: a}, nil)
+		return s.enqueue(incoming{from: from, id: id, command: m, stream: a}, nil)
 	case current != nil && m.Term >= current.req.Term:
 		current.cancel() // its leader began anew, or is leader no more
 	}
@@ -97,33 +97,33 @@ func (t *Transport) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSna
 }
 
 // chunkArrived hands a chunk to the snapshot it belongs to.
-func (t *Transport) chunkArrived(from wire.NodeID, id uint64, c chunk) {
-	t.arrivals.Lock()
-	current, last := t.arrivals.current, t.arrivals.last
-	t.arrivals.Unlock()
+func (s *server) chunkArrived(from wire.NodeID, id uint64, c chunk) {
+	s.arrivals.Lock()
+	current, last := s.arrivals.current, s.arrivals.last
+	s.arrivals.Unlock()
 	switch {
 	case current != nil && current.id == id && current.from == from:
 		current.put(c)
 	case last.id == id && last.from == from:
-		_ = t.send(from, bytes.Clone(last.answer), Now)
+		_ = s.send(from, bytes.Clone(last.answer), Now)
 	case c.state != chunkAbort:
-		t.answer(from, id, raft.RPCResponse{Error: errUnknown}, Now)
+		s.answer(from, id, raft.RPCResponse{Error: errUnknown}, Now)
 	}
 }
 
 // serveInstall lets raft install a snapshot, unless it is older than what this
 // replica has applied.
-func (t *Transport) serveInstall(q incoming) {
+func (s *server) serveInstall(q incoming) {
 	var a raft.RPCResponse
 	var ok bool
-	if isOld(q.stream.req, t.opts.Applied()) {
-		t.counters.skipped.Add(1)
-		a, ok = t.ask(raft.RPC{Command: asContact(q.stream.req)})
+	if isOld(q.stream.req, s.opts.Applied()) {
+		s.counters.skipped.Add(1)
+		a, ok = s.ask(raft.RPC{Command: asContact(q.stream.req)})
 		if m, is := a.Response.(*raft.AppendEntriesResponse); is {
 			a.Response = &raft.InstallSnapshotResponse{Term: m.Term, Success: m.Success}
 		}
 	} else {
-		a, ok = t.ask(raft.RPC{Command: q.stream.req, Reader: q.stream})
+		a, ok = s.ask(raft.RPC{Command: q.stream.req, Reader: q.stream})
 	}
 	if !ok {
 		a.Error = ErrClosed
@@ -136,13 +136,13 @@ func (t *Transport) serveInstall(q incoming) {
 func (a *arrival) finish(answer raft.RPCResponse) {
 	a.cancel()
 	frame := encodeAnswer(a.id, answer)
-	t := a.t
-	t.arrivals.Lock()
-	t.arrivals.current = nil
-	t.arrivals.last.from, t.arrivals.last.id, t.arrivals.last.answer = a.from, a.id, frame
-	t.arrivals.Unlock()
-	t.opts.Installs.give()
-	_ = t.send(a.from, bytes.Clone(frame), Now)
+	s := a.s
+	s.arrivals.Lock()
+	s.arrivals.current = nil
+	s.arrivals.last.from, s.arrivals.last.id, s.arrivals.last.answer = a.from, a.id, frame
+	s.arrivals.Unlock()
+	s.opts.Installs.give()
+	_ = s.send(a.from, bytes.Clone(frame), Now)
 }
 
 // cancel ends the stream: raft's read fails.
@@ -177,7 +177,7 @@ func (a *arrival) report() {
 	a.mu.Lock()
 	taken, arrived := a.mu.taken, a.mu.arrived
 	a.mu.Unlock()
-	_ = a.t.send(a.from, appendTaken(appendHead(nil, kindChunkTaken, a.id), taken, arrived), Now)
+	_ = a.s.send(a.from, appendTaken(appendHead(nil, kindChunkTaken, a.id), taken, arrived), Now)
 }
 
 // Read gives raft the next bytes of the snapshot. With the last of them it
@@ -203,7 +203,7 @@ func (a *arrival) next() {
 		a.mu.Unlock()
 		a.report()
 	}
-	idle := time.NewTimer(a.t.opts.InstallIdle)
+	idle := time.NewTimer(a.s.opts.InstallIdle)
 	defer idle.Stop()
 	select {
 	case c := <-a.chunks:
@@ -216,7 +216,7 @@ func (a *arrival) next() {
 		a.err = errGivenUp
 	case <-idle.C:
 		a.err = errSilent
-	case <-a.t.closed:
+	case <-a.s.closed:
 		a.err = ErrClosed
 	}
 }

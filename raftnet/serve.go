@@ -1,7 +1,6 @@
 package raftnet
 
 import (
-	"errors"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -25,94 +24,46 @@ type beats struct {
 	first   atomic.Bool   // the first heartbeat of a term is being handled
 }
 
-// deliver takes a frame from the network. It does not block: answers complete
-// requests, heartbeats go to raft's handler, other requests are queued.
-func (t *Transport) deliver(from wire.NodeID, frame []byte) {
-	t.counters.received.Add(1)
-	k, id, err := head(frame)
-	if err == nil {
-		err = t.dispatch(from, k, id, frame[headBytes:])
+// set sets raft's handler; nil: there is none.
+func (b *beats) set(handler func(raft.RPC)) {
+	if handler == nil {
+		b.handler.Store(nil)
+		return
 	}
-	if err != nil {
-		t.counters.invalid.Add(1)
-		t.opts.Logger.Warn("raft frame refused", "node", string(from), "shard", uint32(t.shard), "error", err)
-	}
+	b.handler.Store(&handler)
 }
 
-func (t *Transport) dispatch(from wire.NodeID, k kind, id uint64, body []byte) error {
-	s := sender{addr: []byte(from)}
-	switch k {
-	case kindHeartbeat:
-		m, urgent, err := s.heartbeat(body)
-		if err != nil {
-			return err
-		}
-		t.heartbeat(from, id, m, urgent)
-		return nil
-	case kindAppend:
-		m, err := s.append(body)
-		return t.enqueue(incoming{from: from, id: id, command: m, bytes: int64(len(body))}, err)
-	case kindVote:
-		m, err := s.vote(body)
-		return t.enqueue(incoming{from: from, id: id, command: m}, err)
-	case kindPreVote:
-		m, err := s.preVote(body)
-		return t.enqueue(incoming{from: from, id: id, command: m}, err)
-	case kindTimeoutNow:
-		m, err := s.timeoutNow(body)
-		return t.enqueue(incoming{from: from, id: id, command: m}, err)
-	case kindInstall:
-		m, err := s.install(body)
-		if err != nil {
-			return err
-		}
-		return t.beginInstall(from, id, m)
-	case kindChunk:
-		c, err := decodeChunk(body)
-		if err != nil {
-			return err
-		}
-		t.chunkArrived(from, id, c)
-		return nil
-	case kindChunkTaken:
-		return t.chunkTaken(from, id, body)
-	default:
-		return t.answered(from, k, id, body)
-	}
+// server is the side of a Transport that is asked: it hands what other nodes
+// want of this replica to raft, and sends the answers.
+type server struct {
+	*link
+	consumer chan raft.RPC // raft's main goroutine takes from it
+	queue    chan incoming // requests that wait for it; Options.MaxQueued
+	queued   atomic.Int64  // bytes in queue
+	beats    beats
+	arrivals arrivals
 }
 
-// answered completes the request that an answer is for.
-func (t *Transport) answered(from wire.NodeID, k kind, id uint64, body []byte) error {
-	r := t.pending.answered(id, from, k)
-	if r == nil {
-		t.counters.late.Add(1)
-		return nil
-	}
-	if k == kindError {
-		r.done(errors.New(string(body[:min(len(body), maxErrorText)])))
-		return nil
-	}
-	err := r.decode(body)
-	r.done(err)
-	return err
+func newServer(l *link) *server {
+	return &server{link: l, consumer: make(chan raft.RPC), queue: make(chan incoming, l.opts.MaxQueued)}
 }
 
 // enqueue queues a request for raft, unless it could not be decoded or too
 // much waits already.
-func (t *Transport) enqueue(q incoming, err error) error {
+func (s *server) enqueue(q incoming, err error) error {
 	if err != nil {
 		return err
 	}
-	if t.queued.Add(q.bytes) > t.opts.MaxQueuedBytes && q.bytes > 0 {
-		t.queued.Add(-q.bytes)
-		t.counters.dropped.Add(1)
+	if s.queued.Add(q.bytes) > s.opts.MaxQueuedBytes && q.bytes > 0 {
+		s.queued.Add(-q.bytes)
+		s.counters.dropped.Add(1)
 		return nil
 	}
 	select {
-	case t.queue <- q:
+	case s.queue <- q:
 	default:
-		t.queued.Add(-q.bytes)
-		t.counters.dropped.Add(1)
+		s.queued.Add(-q.bytes)
+		s.counters.dropped.Add(1)
 		if q.stream != nil {
 			q.stream.cancel()
 		}
@@ -123,24 +74,24 @@ func (t *Transport) enqueue(q incoming, err error) error {
 // heartbeat hands a heartbeat to raft's handler, beside the queue, so that it
 // does not wait for raft's disk. The first of a term makes raft write the term, so
 // it must not run on the network's goroutine either.
-func (t *Transport) heartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
-	if m.Term <= t.beats.term.Load() {
-		t.handleHeartbeat(from, id, m, urgent)
+func (s *server) heartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
+	if m.Term <= s.beats.term.Load() {
+		s.handleHeartbeat(from, id, m, urgent)
 		return
 	}
-	if t.beats.first.Swap(true) {
+	if s.beats.first.Swap(true) {
 		return // one of them is at work; this one comes again
 	}
-	if !t.start(func() {
-		defer t.beats.first.Store(false)
-		t.handleHeartbeat(from, id, m, urgent)
+	if !s.start(func() {
+		defer s.beats.first.Store(false)
+		s.handleHeartbeat(from, id, m, urgent)
 	}) {
-		t.beats.first.Store(false)
+		s.beats.first.Store(false)
 	}
 }
 
-func (t *Transport) handleHeartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
-	handler := t.beats.handler.Load()
+func (s *server) handleHeartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
+	handler := s.beats.handler.Load()
 	if handler == nil {
 		return
 	}
@@ -153,66 +104,66 @@ func (t *Transport) handleHeartbeat(from wire.NodeID, id uint64, m *raft.AppendE
 			u = Now
 		}
 		if resp, ok := a.Response.(*raft.AppendEntriesResponse); ok && a.Error == nil && resp.Term == m.Term {
-			t.beats.term.Store(m.Term)
-			t.sawTerm(m.Term)
+			s.beats.term.Store(m.Term)
+			s.sawTerm(m.Term)
 		}
-		t.answer(from, id, a, u)
+		s.answer(from, id, a, u)
 	default: // raft is shutting down
 	}
 }
 
-// serve hands the queued requests to raft, one after the other, and sends the
+// run hands the queued requests to raft, one after the other, and sends the
 // answers.
-func (t *Transport) serve() {
+func (s *server) run() {
 	for {
 		select {
-		case <-t.closed:
+		case <-s.closed:
 			return
-		case q := <-t.queue:
-			t.queued.Add(-q.bytes)
-			t.serveOne(q)
+		case q := <-s.queue:
+			s.queued.Add(-q.bytes)
+			s.serveOne(q)
 		}
 	}
 }
 
-func (t *Transport) serveOne(q incoming) {
+func (s *server) serveOne(q incoming) {
 	if q.stream != nil {
-		t.serveInstall(q)
+		s.serveInstall(q)
 		return
 	}
 	if m, ok := q.command.(*raft.AppendEntriesRequest); ok {
 		cutCommit(m)
-		if skipApplied(m, t.opts.Applied()) {
-			t.counters.skipped.Add(1)
+		if skipApplied(m, s.opts.Applied()) {
+			s.counters.skipped.Add(1)
 		}
-		t.sawTerm(m.Term)
+		s.sawTerm(m.Term)
 	}
-	if a, ok := t.ask(raft.RPC{Command: q.command}); ok {
-		t.answer(q.from, q.id, a, Now)
+	if a, ok := s.ask(raft.RPC{Command: q.command}); ok {
+		s.answer(q.from, q.id, a, Now)
 	}
 }
 
 // ask hands a request to raft's main goroutine and waits for its answer; false
 // when the transport is closed.
-func (t *Transport) ask(rpc raft.RPC) (raft.RPCResponse, bool) {
+func (s *server) ask(rpc raft.RPC) (raft.RPCResponse, bool) {
 	answer := make(chan raft.RPCResponse, 1) // raft must not wait for us
 	rpc.RespChan = answer
 	select {
-	case t.consumer <- rpc:
-	case <-t.closed:
+	case s.consumer <- rpc:
+	case <-s.closed:
 		return raft.RPCResponse{}, false
 	}
 	select {
 	case a := <-answer:
 		return a, true
-	case <-t.closed:
+	case <-s.closed:
 		return raft.RPCResponse{}, false
 	}
 }
 
 // answer sends raft's answer to a request. What is lost will be asked again.
-func (t *Transport) answer(to wire.NodeID, id uint64, a raft.RPCResponse, u Urgency) {
-	_ = t.send(to, encodeAnswer(id, a), u)
+func (s *server) answer(to wire.NodeID, id uint64, a raft.RPCResponse, u Urgency) {
+	_ = s.send(to, encodeAnswer(id, a), u)
 }
 
 func encodeAnswer(id uint64, a raft.RPCResponse) []byte {

@@ -3,7 +3,6 @@ package raftnet
 import (
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,30 +21,13 @@ var ErrNoAnswer = errors.New("raftnet: no answer")
 var ErrStale = errors.New("raftnet: term is over")
 
 // Transport is one shard's raft.Transport. A server's address is its node's
-// id, which the network resolves.
+// id, which the network resolves. It asks other nodes itself; what they ask of
+// this one, its server takes.
 type Transport struct {
-	self  wire.NodeID
-	shard wire.ShardID
-	net   Network
-	opts  Options
-
-	consumer chan raft.RPC // raft's main goroutine takes from it
-	queue    chan incoming // requests that wait for it; Options.MaxQueued
-	queued   atomic.Int64  // bytes in queue
-
-	pending  pending
-	term     atomic.Uint64 // the highest term in which this node knows of a leader or a vote
-	hurry    atomic.Int64  // strong reads that wait
-	beats    beats
-	arrivals arrivals
-	counters counters
-
-	closing struct {
-		sync.Mutex
-		closed bool
-	}
-	closed chan struct{}
-	tasks  sync.WaitGroup
+	*link
+	server  *server
+	pending pending
+	hurry   atomic.Int64 // strong reads that wait
 }
 
 var (
@@ -57,15 +39,10 @@ var (
 // New returns the transport of a node's replica of a shard, which receives
 // from now on. Close ends it.
 func New(self wire.NodeID, shard wire.ShardID, network Network, opts Options) *Transport {
-	opts = opts.withDefaults()
-	t := &Transport{
-		self: self, shard: shard, net: network, opts: opts,
-		consumer: make(chan raft.RPC),
-		queue:    make(chan incoming, opts.MaxQueued),
-		closed:   make(chan struct{}),
-	}
+	l := newLink(self, shard, network, opts.withDefaults())
+	t := &Transport{link: l, server: newServer(l)}
 	t.pending.open()
-	t.tasks.Go(t.serve)
+	t.tasks.Go(t.server.run)
 	network.Receive(shard, t.deliver)
 	return t
 }
@@ -73,29 +50,12 @@ func New(self wire.NodeID, shard wire.ShardID, network Network, opts Options) *T
 // Close ends all requests with ErrClosed and receives no more. raft calls it when it is
 // shut down; called before, it spares the shutdown waiting for answers.
 func (t *Transport) Close() error {
-	t.closing.Lock()
-	first := !t.closing.closed
-	t.closing.closed = true
-	t.closing.Unlock()
-	if first {
-		t.net.Receive(t.shard, nil)
-		close(t.closed)
+	if t.shut() {
 		t.pending.close(ErrClosed)
-		t.arrivals.stop()
+		t.server.arrivals.stop()
 	}
 	t.tasks.Wait()
 	return nil
-}
-
-// start runs f in a goroutine that Close waits for, unless it is closed.
-func (t *Transport) start(f func()) bool {
-	t.closing.Lock()
-	defer t.closing.Unlock()
-	if t.closing.closed {
-		return false
-	}
-	t.tasks.Go(f)
-	return true
 }
 
 // Hurry adds n to the count of strong reads that wait. While there are any,
@@ -114,7 +74,7 @@ func (t *Transport) Hurry(n int) {
 func (t *Transport) Metrics() Metrics { return t.counters.metrics() }
 
 // Consumer returns the channel from which raft takes requests.
-func (t *Transport) Consumer() <-chan raft.RPC { return t.consumer }
+func (t *Transport) Consumer() <-chan raft.RPC { return t.server.consumer }
 
 // LocalAddr returns the node's id.
 func (t *Transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.self) }
@@ -126,13 +86,7 @@ func (t *Transport) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte 
 func (t *Transport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
 
 // SetHeartbeatHandler sets what is called with heartbeats, on the network's goroutine.
-func (t *Transport) SetHeartbeatHandler(handler func(raft.RPC)) {
-	if handler == nil {
-		t.beats.handler.Store(nil)
-		return
-	}
-	t.beats.handler.Store(&handler)
-}
+func (t *Transport) SetHeartbeatHandler(handler func(raft.RPC)) { t.server.beats.set(handler) }
 
 // AppendEntries sends an append or a heartbeat and waits for the answer. It may
 // shorten the append: what is left in args is what was sent.
@@ -297,26 +251,4 @@ func (t *Transport) overdue(c *call, waited time.Duration) error {
 		return ErrStale
 	}
 	return nil
-}
-
-// send hands a frame to the network.
-func (t *Transport) send(to wire.NodeID, frame []byte, u Urgency) error {
-	err := t.net.Send(to, t.shard, frame, u)
-	if err != nil {
-		t.counters.unsent.Add(1)
-		return fmt.Errorf("send to %s: %w", to, err)
-	}
-	t.counters.sent.Add(1)
-	return nil
-}
-
-// sawTerm notes a term in which this node acts or knows of a leader. A
-// pre-vote's is none yet.
-func (t *Transport) sawTerm(term uint64) {
-	for {
-		seen := t.term.Load()
-		if term <= seen || t.term.CompareAndSwap(seen, term) {
-			return
-		}
-	}
 }
