@@ -121,26 +121,33 @@ func (s *State) CanRead(app wire.AppID, id wire.ConversationID, user wire.UserID
 	return a, v.close()
 }
 
-func access(v *view, s scope, user wire.UserID) (*conversation, Access, *RefusedError) {
-	c := loadConversation(v, s)
+// reading is a conversation as a query reads it, with its log.
+type reading struct {
+	*conversation
+	v *view
+}
+
+// access opens a conversation for a reader, or says why he may not read it.
+func access(v *view, s scope, user wire.UserID) (reading, Access, *RefusedError) {
+	c := reading{conversation: loadConversation(v, s), v: v}
 	if r := c.live(v.stamp); r != None {
-		return nil, Access{}, &RefusedError{Refusal: r}
+		return reading{}, Access{}, &RefusedError{Refusal: r}
 	}
-	a, r := c.access(v, user)
+	a, r := c.access(user)
 	if r != None {
-		return nil, Access{}, &RefusedError{Refusal: r}
+		return reading{}, Access{}, &RefusedError{Refusal: r}
 	}
 	return c, a, nil
 }
 
-func (c *conversation) access(v *view, user wire.UserID) (Access, Refusal) {
+func (c reading) access(user wire.UserID) (Access, Refusal) {
 	a := Access{
 		First: 1, Last: c.head.offset, LastSeq: c.head.seq, Floor: c.head.floorOffset, Policy: c.info.Policy,
 	}
 	if user == "" || !a.Policy.Members {
 		return a, None
 	}
-	m, ok := loadMember(v, c.scope, user)
+	m, ok := loadMember(c.v, c.scope, user)
 	if !ok {
 		return Access{}, NotMember
 	}
@@ -166,13 +173,13 @@ func (s *State) CanReadEach(app wire.AppID, id wire.ConversationID, users []wire
 	if err != nil {
 		return nil, Position{}, err
 	}
-	c := loadConversation(v, conversationScope(app, id))
+	c := reading{conversation: loadConversation(v, conversationScope(app, id)), v: v}
 	gone := c.live(v.stamp)
 	each := make([]UserAccess, 0, len(users))
 	for _, u := range users {
 		one := UserAccess{User: u, Refusal: gone}
 		if gone == None {
-			one.Access, one.Refusal = c.access(v, u)
+			one.Access, one.Refusal = c.access(u)
 		}
 		each = append(each, one)
 	}

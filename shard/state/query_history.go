@@ -45,26 +45,26 @@ func (s *State) History(q HistoryQuery) (HistoryPage, error) {
 	}
 	q.Limit = min(orDefault(q.Limit, 20), wire.MaxPageEntries)
 	page := HistoryPage{Last: a.LastSeq, Offset: a.Last}
-	first, last := c.historyBounds(v, &q, max(c.head.floorSeq, a.AfterSeq)+1)
+	first, last := c.historyBounds(&q, max(c.head.floorSeq, a.AfterSeq)+1)
 	if first <= last {
-		c.readHistory(v, &q, &page, first, last)
+		c.readHistory(&q, &page, first, last)
 	}
 	return page, v.close()
 }
 
 // historyBounds returns the sequences that the page may be of, in ascending
 // order whatever its direction is.
-func (c *conversation) historyBounds(v *view, q *HistoryQuery, lowest wire.Seq) (first, last wire.Seq) {
+func (c reading) historyBounds(q *HistoryQuery, lowest wire.Seq) (first, last wire.Seq) {
 	first, last = lowest, c.head.seq
 	low, high, lowTime, highTime := q.Upto, q.From, q.UptoTime, q.FromTime
 	if q.OldestFirst {
 		low, high, lowTime, highTime = q.From, q.Upto, q.FromTime, q.UptoTime
 	}
 	if lowTime > 0 {
-		low = max(low, c.seqAtTime(v, lowTime))
+		low = max(low, c.seqAtTime(lowTime))
 	}
 	if highTime > 0 {
-		before := c.seqAtTime(v, highTime+1) - 1
+		before := c.seqAtTime(highTime+1) - 1
 		if high == 0 || before < high {
 			last = min(last, before)
 		}
@@ -77,16 +77,16 @@ func (c *conversation) historyBounds(v *view, q *HistoryQuery, lowest wire.Seq) 
 
 // seqAtTime returns the first message at or after a time, or the one after the
 // last. Timestamps never go down as sequences go up.
-func (c *conversation) seqAtTime(v *view, millis int64) wire.Seq {
+func (c reading) seqAtTime(millis int64) wire.Seq {
 	floor := c.head.floorSeq
 	n := sort.Search(int(c.head.seq-floor), func(i int) bool {
-		m := loadMessage(v, c.scope, floor+1+wire.Seq(i))
+		m := loadMessage(c.v, c.scope, floor+1+wire.Seq(i))
 		return m == nil || m.Timestamp >= millis
 	})
 	return floor + 1 + wire.Seq(n)
 }
 
-func (c *conversation) readHistory(v *view, q *HistoryQuery, page *HistoryPage, first, last wire.Seq) {
+func (c reading) readHistory(q *HistoryQuery, page *HistoryPage, first, last wire.Seq) {
 	looked, size := 0, 0
 	read := func(key, value []byte) bool {
 		seq := wire.Seq(lastNumber(key))
@@ -97,7 +97,7 @@ func (c *conversation) readHistory(v *view, q *HistoryQuery, page *HistoryPage, 
 		looked++
 		m, err := decodeMessage(c.id(), seq, value)
 		if err != nil {
-			v.fail(err)
+			c.v.fail(err)
 			return false
 		}
 		if m.visibleTo(q.Reader) {
@@ -108,9 +108,9 @@ func (c *conversation) readHistory(v *view, q *HistoryQuery, page *HistoryPage, 
 	}
 	lo, hi := c.scope.number(nil, tableMessage, uint64(first)), c.scope.number(nil, tableMessage, uint64(last)+1)
 	if q.OldestFirst {
-		v.scan(lo, hi, read)
+		c.v.scan(lo, hi, read)
 	} else {
-		v.scanBack(lo, hi, read)
+		c.v.scanBack(lo, hi, read)
 	}
 }
 

@@ -94,7 +94,7 @@ func readConversationLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 	after := max(q.After, a.First-1)
 	last := min(a.Last, after+wire.Offset(q.Limit))
 	left := q.Bytes
-	c.walk(v, after, last, func(e *Entry) bool {
+	c.walk(after, last, func(e *Entry) bool {
 		page.Upto = e.Offset
 		if shown := e.For(q.Reader, &a.Policy); shown != nil {
 			page.Entries = append(page.Entries, shown)
@@ -120,16 +120,16 @@ func (e *Entry) size() int {
 // walk calls f with the log's entries in (after, upto], messages in their
 // present form, until it returns false. Entries that are not messages have rows
 // by offset; between two of them offsets and sequences run in parallel.
-func (c *conversation) walk(v *view, after, upto wire.Offset, f func(*Entry) bool) {
-	seq := c.seqAt(v, after)
-	others := c.others(v, after, upto)
-	for after < upto && v.err == nil {
+func (c reading) walk(after, upto wire.Offset, f func(*Entry) bool) {
+	seq := c.seqAt(after)
+	others := c.others(after, upto)
+	for after < upto && c.v.err == nil {
 		next := upto + 1
 		if len(others) > 0 {
 			next = others[0].Offset
 		}
 		if n := wire.Seq(next - after - 1); n > 0 {
-			if !c.walkMessages(v, seq+1, seq+n, f) {
+			if !c.walkMessages(seq+1, seq+n, f) {
 				return
 			}
 			seq += n
@@ -138,7 +138,7 @@ func (c *conversation) walk(v *view, after, upto wire.Offset, f func(*Entry) boo
 			e := others[0]
 			others = others[1:]
 			if e.Target != 0 {
-				e.Message = loadMessage(v, c.scope, e.Target)
+				e.Message = loadMessage(c.v, c.scope, e.Target)
 			}
 			if !f(e) {
 				return
@@ -149,13 +149,13 @@ func (c *conversation) walk(v *view, after, upto wire.Offset, f func(*Entry) boo
 }
 
 // seqAt returns the sequence that the conversation had reached at an offset.
-func (c *conversation) seqAt(v *view, at wire.Offset) wire.Seq {
+func (c reading) seqAt(at wire.Offset) wire.Seq {
 	offset, seq := c.head.floorOffset, c.head.floorSeq
 	lo, hi := c.scope.number(nil, tableEntry, 0), c.scope.number(nil, tableEntry, uint64(at)+1)
-	v.scanBack(lo, hi, func(key, value []byte) bool {
+	c.v.scanBack(lo, hi, func(key, value []byte) bool {
 		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
 		if err != nil {
-			v.fail(err)
+			c.v.fail(err)
 			return false
 		}
 		offset, seq = e.Offset, e.Seq
@@ -165,13 +165,13 @@ func (c *conversation) seqAt(v *view, at wire.Offset) wire.Seq {
 }
 
 // others returns the entries in (after, upto] that are not messages.
-func (c *conversation) others(v *view, after, upto wire.Offset) []*Entry {
+func (c reading) others(after, upto wire.Offset) []*Entry {
 	var found []*Entry
 	lo, hi := c.scope.number(nil, tableEntry, uint64(after)+1), c.scope.number(nil, tableEntry, uint64(upto)+1)
-	v.scan(lo, hi, func(key, value []byte) bool {
+	c.v.scan(lo, hi, func(key, value []byte) bool {
 		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
 		if err != nil {
-			v.fail(err)
+			c.v.fail(err)
 			return false
 		}
 		found = append(found, e)
@@ -181,13 +181,13 @@ func (c *conversation) others(v *view, after, upto wire.Offset) []*Entry {
 }
 
 // walkMessages calls f with the entries of messages from one sequence to another.
-func (c *conversation) walkMessages(v *view, from, to wire.Seq, f func(*Entry) bool) bool {
+func (c reading) walkMessages(from, to wire.Seq, f func(*Entry) bool) bool {
 	more := true
 	lo, hi := c.scope.number(nil, tableMessage, uint64(from)), c.scope.number(nil, tableMessage, uint64(to)+1)
-	v.scan(lo, hi, func(key, value []byte) bool {
+	c.v.scan(lo, hi, func(key, value []byte) bool {
 		m, err := decodeMessage(c.id(), wire.Seq(lastNumber(key)), value)
 		if err != nil {
-			v.fail(err)
+			c.v.fail(err)
 			return false
 		}
 		more = f(messageEntry(m))

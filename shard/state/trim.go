@@ -87,17 +87,17 @@ func (c *conversation) trim(t *txn, upto wire.Seq) {
 	if last == nil || t.err != nil {
 		return
 	}
-	c.deleteRows(t, tableMessage, uint64(floor)+1, uint64(upto)+1)
-	c.deleteRows(t, tableRecalled, 0, uint64(upto)+1)
-	c.deleteRows(t, tableEntry, 0, uint64(last.Offset)+1)
-	c.trimExceptions(t, users, upto)
-	c.trimDays(t, days, upto)
+	deleteRows(t, c, tableMessage, uint64(floor)+1, uint64(upto)+1)
+	deleteRows(t, c, tableRecalled, 0, uint64(upto)+1)
+	deleteRows(t, c, tableEntry, 0, uint64(last.Offset)+1)
+	trimExceptions(t, c, users, upto)
+	trimDays(t, c, days, upto)
 	c.head.floorSeq, c.head.floorOffset, c.head.floorCount = upto, last.Offset, last.Count
 	c.touch(t)
 }
 
 // deleteRows removes the rows with numbers in [from, to) from a table.
-func (c *conversation) deleteRows(t *txn, table byte, from, to uint64) {
+func deleteRows(t *txn, c *conversation, table byte, from, to uint64) {
 	lo, hi := c.scope.number(nil, table, from), c.scope.number(nil, table, to)
 	keys := keysOf(t, lo, hi, pointDeletes+1)
 	if len(keys) > pointDeletes {
@@ -121,7 +121,7 @@ func keysOf(t *txn, lo, hi []byte, limit int) [][]byte {
 
 // trimExceptions removes of each user's exceptions up to the floor all but the
 // last: it is the running sum at the floor.
-func (c *conversation) trimExceptions(t *txn, users map[wire.UserID]bool, upto wire.Seq) {
+func trimExceptions(t *txn, c *conversation, users map[wire.UserID]bool, upto wire.Seq) {
 	if !c.info.Policy.Unread {
 		return
 	}
@@ -136,7 +136,7 @@ func (c *conversation) trimExceptions(t *txn, users map[wire.UserID]bool, upto w
 }
 
 // trimDays removes the rows of days that have no message left.
-func (c *conversation) trimDays(t *txn, days map[int64][]byte, upto wire.Seq) {
+func trimDays(t *txn, c *conversation, days map[int64][]byte, upto wire.Seq) {
 	next := loadMessage(t, c.scope, upto+1)
 	for _, day := range sortedKeys(days) {
 		if next == nil || next.Timestamp/dayMillis != day {

@@ -1,0 +1,243 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quorate/quorate/wire"
+)
+
+// batch is the rows that apply reads and writes: those of the store and, over
+// them, those that were written since the last commit. All writes go through
+// the hash chain.
+type batch struct {
+	db     *pebble.DB
+	rng    wire.SlotRange
+	writes *pebble.Batch // nil: nothing was begun
+	own    overlay
+	it     *pebble.Iterator // of the store as it was before the batch; opened by the first scan
+	err    error
+	chain  xxhash.Digest
+}
+
+// begin starts the hash chain of an entry. The chain's link is
+//
+//	xxh64( previous link, 8 | index, 8 | writes ... )
+//
+// where a write is its kind (1 set, 2 delete, 3 delete range), the lengths of
+// key and value and the two, in the order in which they are made.
+func (b *batch) begin(previous, index uint64) {
+	if b.writes == nil {
+		b.writes = b.db.NewBatch()
+	}
+	b.chain.Reset()
+	var head [16]byte
+	binary.BigEndian.PutUint64(head[:8], previous)
+	binary.BigEndian.PutUint64(head[8:], index)
+	_, _ = b.chain.Write(head[:])
+}
+
+const (
+	writeSet         = 1
+	writeDelete      = 2
+	writeDeleteRange = 3
+)
+
+func (b *batch) link(kind byte, key, value []byte) {
+	if !b.owns(keySlot(key)) {
+		b.fail(fmt.Errorf("bug: a write to slot %d, which is outside of %s", keySlot(key), b.rng))
+	}
+	var head [9]byte
+	head[0] = kind
+	binary.BigEndian.PutUint32(head[1:], uint32(len(key)))
+	binary.BigEndian.PutUint32(head[5:], uint32(len(value)))
+	_, _ = b.chain.Write(head[:])
+	_, _ = b.chain.Write(key)
+	_, _ = b.chain.Write(value)
+}
+
+// put writes a row. It keeps neither key nor value.
+func (b *batch) put(key, value []byte) {
+	b.link(writeSet, key, value)
+	if err := b.writes.Set(key, value, nil); err != nil {
+		b.fail(fmt.Errorf("add a row to the batch: %w", err))
+	}
+	b.own.row(key).value = b.own.keep(value)
+}
+
+// delete removes a row, whether it is there or not.
+func (b *batch) delete(key []byte) {
+	b.link(writeDelete, key, nil)
+	if err := b.writes.Delete(key, nil); err != nil {
+		b.fail(fmt.Errorf("delete a row in the batch: %w", err))
+	}
+	b.own.row(key).value = nil
+}
+
+// deleteRange removes the rows in [lo, hi), which are of one slot and table.
+func (b *batch) deleteRange(lo, hi []byte) {
+	b.link(writeDeleteRange, lo, hi)
+	if err := b.writes.DeleteRange(lo, hi, nil); err != nil {
+		b.fail(fmt.Errorf("delete rows in the batch: %w", err))
+	}
+	b.own.cutOut(lo, hi)
+}
+
+func (b *batch) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+func (b *batch) failed() error { return b.err }
+
+func (b *batch) get(key []byte) []byte {
+	if r := b.own.find(key); r != nil {
+		return r.value
+	}
+	if b.err != nil || b.own.cut(key) {
+		return nil
+	}
+	v, closer, err := b.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		b.fail(fmt.Errorf("read a row: %w", err))
+		return nil
+	}
+	v = bytes.Clone(v)
+	if err := closer.Close(); err != nil {
+		b.fail(fmt.Errorf("read a row: %w", err))
+	}
+	return v
+}
+
+func (b *batch) scan(lo, hi []byte, f func(key, value []byte) bool) {
+	own := b.own.written(lo, hi)
+	it := b.iterator(lo, hi)
+	if it == nil {
+		return
+	}
+	for ok := it.First(); b.err == nil; {
+		switch {
+		case len(own) > 0 && (!ok || bytes.Compare(own[0].key, it.Key()) <= 0):
+			if ok && bytes.Equal(own[0].key, it.Key()) {
+				ok = it.Next()
+			}
+			r := own[0]
+			own = own[1:]
+			if r.value != nil && !f(r.key, r.value) {
+				return
+			}
+		case ok:
+			if !b.own.cut(it.Key()) && !f(it.Key(), b.value(it)) {
+				return
+			}
+			ok = it.Next()
+		default:
+			b.checkIterator(it)
+			return
+		}
+	}
+}
+
+func (b *batch) scanBack(lo, hi []byte, f func(key, value []byte) bool) {
+	own := b.own.written(lo, hi)
+	it := b.iterator(lo, hi)
+	if it == nil {
+		return
+	}
+	for ok := it.Last(); b.err == nil; {
+		last := len(own) - 1
+		switch {
+		case last >= 0 && (!ok || bytes.Compare(own[last].key, it.Key()) >= 0):
+			if ok && bytes.Equal(own[last].key, it.Key()) {
+				ok = it.Prev()
+			}
+			r := own[last]
+			own = own[:last]
+			if r.value != nil && !f(r.key, r.value) {
+				return
+			}
+		case ok:
+			if !b.own.cut(it.Key()) && !f(it.Key(), b.value(it)) {
+				return
+			}
+			ok = it.Prev()
+		default:
+			b.checkIterator(it)
+			return
+		}
+	}
+}
+
+// iterator returns the batch's iterator over the store. A scan must not begin
+// inside of another.
+func (b *batch) iterator(lo, hi []byte) *pebble.Iterator {
+	if b.err != nil {
+		return nil
+	}
+	if b.it == nil {
+		it, err := b.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+		if err != nil {
+			b.fail(fmt.Errorf("open an iterator of the state: %w", err))
+			return nil
+		}
+		b.it = it
+		return it
+	}
+	b.it.SetBounds(lo, hi)
+	return b.it
+}
+
+func (b *batch) value(it *pebble.Iterator) []byte {
+	v, err := it.ValueAndErr()
+	if err != nil {
+		b.fail(fmt.Errorf("read a row: %w", err))
+	}
+	return v
+}
+
+func (b *batch) checkIterator(it *pebble.Iterator) {
+	if err := it.Error(); err != nil {
+		b.fail(fmt.Errorf("read rows: %w", err))
+	}
+}
+
+// commit writes the record, and what was written with it. The batch is empty
+// after it.
+func (b *batch) commit(key []byte, r Record) error {
+	err := b.err
+	if err == nil {
+		err = b.writes.Set(key, AppendRecord(nil, r), nil)
+	}
+	if err == nil {
+		err = b.writes.Commit(pebble.NoSync)
+	}
+	if err != nil {
+		return fmt.Errorf("commit entry %d: %w", r.Applied, err)
+	}
+	return b.reset()
+}
+
+// reset drops what was written.
+func (b *batch) reset() error {
+	var err error
+	if b.it != nil {
+		err, b.it = b.it.Close(), nil
+	}
+	if b.writes != nil {
+		err, b.writes = errors.Join(err, b.writes.Close()), nil
+	}
+	b.own.clear()
+	return err
+}
+
+// owns tells whether the slot is this shard's.
+func (b *batch) owns(slot wire.Slot) bool { return b.rng.Contains(slot) }
