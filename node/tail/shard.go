@@ -24,7 +24,7 @@ type shardTail struct {
 	mu      sync.Mutex
 	logs    map[state.LogKey]*follow
 	waiting map[uint64]*Subscription // registrations without an answer
-	doubted []doubt              // asked again a little later
+	doubted []doubt                  // asked again a little later
 	nextID  uint64
 	wishes  [][]byte
 	online  bool

@@ -1,0 +1,177 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// records gathers what a hub's message holds.
+type records struct {
+	Pushes     []push
+	Answers    []answer
+	Cursors    []cursor
+	Transients []string
+}
+
+func (r *records) pushed(p push)        { r.Pushes = append(r.Pushes, p) }
+func (r *records) answered(a answer)    { r.Answers = append(r.Answers, a) }
+func (r *records) cursorMoved(c cursor) { r.Cursors = append(r.Cursors, c) }
+func (r *records) transient(_ state.LogKey, m []byte) {
+	r.Transients = append(r.Transients, string(m))
+}
+
+func readMessage(b []byte) (head, records, error) {
+	in := bin.NewReader(b)
+	h := readHead(in)
+	var got records
+	err := readRecords(in, &got)
+	return h, got, err
+}
+
+func encode(e *state.Entry) []byte { return state.EncodeLogEntry(nil, tea, e) }
+
+func hubMessage() []byte {
+	b := head{number: 7, index: 300, lost: true}.append(nil)
+	first, second := said("hi", "ben"), removed("eve")
+	first.Offset, second.Offset = 5, 6
+	b = appendPush(b, logOf(tea), 4, [][]byte{encode(first), encode(second)})
+	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true}.append(b)
+	b = cursor{log: logOf(tea), user: "ann", read: 4, delivered: 5}.append(b)
+	return appendTransient(b, state.LogKey{App: "app", User: "ann"}, []byte("typing"))
+}
+
+func TestMessageRoundTrip(t *testing.T) {
+	h, got, err := readMessage(hubMessage())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (head{number: 7, index: 300, lost: true}); h != want {
+		t.Errorf("head %+v, want %+v", h, want)
+	}
+	if len(got.Pushes) != 1 || len(got.Pushes[0].entries) != 2 || got.Pushes[0].after != 4 || string(got.Pushes[0].entries[0].Message.Body) != "hi" {
+		t.Errorf("pushes %+v", got.Pushes)
+	}
+	want := []answer{{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true}}
+	if d := cmp.Diff(want, got.Answers, cmp.AllowUnexported(answer{})); d != "" {
+		t.Error(d)
+	}
+	if len(got.Cursors) != 1 || got.Cursors[0] != (cursor{log: logOf(tea), user: "ann", read: 4, delivered: 5}) {
+		t.Errorf("cursors %+v", got.Cursors)
+	}
+	if len(got.Transients) != 1 || got.Transients[0] != "typing" {
+		t.Errorf("transients %q", got.Transients)
+	}
+}
+
+// TestTruncatedMessages: every beginning of a message is refused, or is a
+// shorter message.
+func TestTruncatedMessages(t *testing.T) {
+	whole := hubMessage()
+	good := 0
+	for n := range len(whole) {
+		if _, _, err := readMessage(whole[:n]); err == nil {
+			good++
+		}
+	}
+	if good != 4 { // after the head, and after each record but the last
+		t.Errorf("%d beginnings are messages, want 4", good)
+	}
+}
+
+func TestMalformedMessages(t *testing.T) {
+	skipped := said("hi")
+	skipped.Offset = 6
+	begin := head{number: 1}.append(nil)
+	for name, b := range map[string][]byte{
+		"flags":           {1, 1, 2},
+		"record":          append(bytes.Clone(begin), 99),
+		"log kind":        append(bytes.Clone(begin), recordTransient, 1, 'a', 7, 1, 'b', 0),
+		"empty app":       append(bytes.Clone(begin), recordTransient, 0, 0, 1, 'b', 0),
+		"long id":         appendTransient(bytes.Clone(begin), logOf(wire.ConversationID(bytes.Repeat([]byte("x"), 65))), nil),
+		"skipped offset":  appendPush(bytes.Clone(begin), logOf(tea), 4, [][]byte{encode(skipped)}),
+		"many entries":    append(appendLog(append(bytes.Clone(begin), recordPush), logOf(tea)), 0, 0xff, 0xff, 0xff, 0x7f),
+		"cut-short entry": appendPush(bytes.Clone(begin), logOf(tea), 5, [][]byte{encode(skipped)[:5]}),
+	} {
+		if _, _, err := readMessage(b); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestOpenRoundTrip(t *testing.T) {
+	if s, err := DecodeOpen(EncodeOpen(12)); s != 12 || err != nil {
+		t.Errorf("%d, %v", s, err)
+	}
+	if _, err := DecodeOpen([]byte{2, 0, 0, 0, 1}); !errors.Is(err, errBadMessage) {
+		t.Errorf("version 2: %v", err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add(EncodeOpen(1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, err := DecodeOpen(b); err == nil && !bytes.Equal(EncodeOpen(s), b) {
+			t.Errorf("%x is not the form of shard %d", b, s)
+		}
+	})
+}
+
+// FuzzWishes: what a hub takes from an edge is either refused or read to its
+// end, and encodes to what was read.
+func FuzzWishes(f *testing.F) {
+	f.Add(register{id: 1, log: logOf(tea), user: "ann"}.append(appendDrop(nil, state.LogKey{App: "app", User: "ben"})))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var again []byte
+		err := readWishes(b,
+			func(g register) { again = g.append(again) },
+			func(log state.LogKey) { again = appendDrop(again, log) })
+		if err != nil {
+			return
+		}
+		var third []byte
+		if err := readWishes(again,
+			func(g register) { third = g.append(third) },
+			func(log state.LogKey) { third = appendDrop(third, log) }); err != nil || !bytes.Equal(again, third) {
+			t.Errorf("%x became %x, and that %x, %v", b, again, third, err)
+		}
+	})
+}
+
+// FuzzHubMessage hands an edge anything in place of a hub's message.
+func FuzzHubMessage(f *testing.F) {
+	f.Add(hubMessage())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, got, err := readMessage(b)
+		if err != nil {
+			return
+		}
+		for _, p := range got.Pushes {
+			for i, e := range p.entries {
+				if e.Offset != p.after+wire.Offset(i)+1 {
+					t.Errorf("entry %d of a push after %d has offset %d", i, p.after, e.Offset)
+				}
+			}
+		}
+		e := &Edge{opts: Options{}.withDefaults()}
+		tail := newShardTail(e, 1)
+		r := &reader{user: "ann", late: make(chan struct{}, 1)}
+		for _, after := range []wire.Offset{0, 4} {
+			sub, err := tail.subscribe(Request{Log: logOf(tea), User: "ann", After: after, Sink: r, Set: &Set{}, Done: func(Started, error) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after > 0 {
+				(*lockedTail)(tail).answered(answer{id: sub.waiting.id, last: 5})
+			}
+		}
+		in := bin.NewReader(b)
+		_ = tail.message(readHead(in).number, b)
+	})
+}
