@@ -269,7 +269,8 @@ func holds(sh cluster.Shard, node wire.NodeID) bool {
 
 // openEdge opens the client side: routing, tailing, and what sessions ask for.
 func (n *Node) openEdge(context.Context) error {
-	n.router = route.New(n.cfg.Node, n.table, n.shards.replica, n.mux, n.shards.execute, route.Options{})
+	routes := func(slot wire.Slot) (cluster.Route, bool) { return n.table().Route(slot) }
+	n.router = route.New(n.cfg.Node, routes, n.shards.replica, n.mux, n.shards.execute, route.Options{})
 	n.parts.push("router", func() error {
 		n.router.Close()
 		return nil

@@ -44,7 +44,7 @@ func (r *Router) Query(ctx context.Context, q Query) ([]byte, error) {
 }
 
 func (r *Router) query(ctx context.Context, q Query, pauses int) ([]byte, *wire.Error) {
-	route, ok := r.table().Route(q.Slot)
+	route, ok := r.routes(q.Slot)
 	if !ok {
 		return nil, wire.Errorf(wire.CodeUnavailable, "", "the slot map is not known yet")
 	}
@@ -100,7 +100,7 @@ func (r *Router) answer(ctx context.Context, q query) ([]byte, error) {
 
 // holds returns this node's replica of a shard, if that owns the slot.
 func (r *Router) holds(s wire.ShardID, slot wire.Slot) (Replica, *wire.Error) {
-	route, ok := r.table().Route(slot)
+	route, ok := r.routes(slot)
 	if !ok || route.Shard != s {
 		return nil, wire.Errorf(wire.CodeStaleRoute, "", "slot %d is not shard %d's", slot, s)
 	}

@@ -55,7 +55,7 @@ func (o Options) withDefaults() Options {
 // Router brings commands and queries to replicas.
 type Router struct {
 	self    wire.NodeID
-	table   func() *cluster.Table
+	routes  Routes
 	local   func(wire.ShardID) Replica // nil: no replica of it here
 	calls   Caller
 	execute Execute
@@ -66,10 +66,14 @@ type Router struct {
 	pending sync.WaitGroup // commands without an outcome
 }
 
+// Routes says who owns a slot, as far as this node knows; false: the slot map is
+// not known. [cluster.Table.Route] of the newest table is one.
+type Routes func(wire.Slot) (cluster.Route, bool)
+
 // New makes a router of the node. local returns the node's own replica of a
 // shard, or nil.
-func New(self wire.NodeID, table func() *cluster.Table, local func(wire.ShardID) Replica, calls Caller, execute Execute, opts Options) *Router { //nolint:revive // five collaborators, each a different one
-	return &Router{self: self, table: table, local: local, calls: calls, execute: execute, opts: opts.withDefaults()}
+func New(self wire.NodeID, routes Routes, local func(wire.ShardID) Replica, calls Caller, execute Execute, opts Options) *Router { //nolint:revive // five collaborators, each a different one
+	return &Router{self: self, routes: routes, local: local, calls: calls, execute: execute, opts: opts.withDefaults()}
 }
 
 // Close fails what is waiting to be tried again and waits for the rest.
@@ -130,7 +134,7 @@ type trip struct {
 // attempt asks the node given, or the one that most likely leads.
 func (t *trip) attempt(to wire.NodeID) {
 	r := t.router
-	route, ok := r.table().Route(t.Slot)
+	route, ok := r.routes(t.Slot)
 	if !ok {
 		t.again(wire.Errorf(wire.CodeUnavailable, "", "the slot map is not known yet"))
 		return
@@ -233,7 +237,7 @@ func (r *Router) leader(route cluster.Route, pauses int) wire.NodeID {
 
 // Leader returns the node to ask first for the shard of a slot.
 func (r *Router) Leader(slot wire.Slot) (wire.ShardID, wire.NodeID, bool) {
-	route, ok := r.table().Route(slot)
+	route, ok := r.routes(slot)
 	if !ok {
 		return 0, "", false
 	}
@@ -254,6 +258,8 @@ func failure(err error) *wire.Error {
 	switch {
 	case errors.Is(err, shard.ErrOverloaded):
 		return &wire.Error{Code: wire.CodeLimit, Text: "the shard is busy, ask again later", Err: err}
+	case errors.Is(err, shard.ErrTooLarge):
+		return &wire.Error{Code: wire.CodeInvalid, Text: "the command is too large", Err: err}
 	case errors.Is(err, shard.ErrStorageFull):
 		return &wire.Error{Code: wire.CodeStorageFull, Text: "storage full", Err: err}
 	case errors.Is(err, shard.ErrUncertain), errors.Is(err, shard.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

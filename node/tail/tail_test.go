@@ -554,3 +554,16 @@ func TestTransientsAndCursors(t *testing.T) {
 		}
 	})
 }
+
+// TestEdgeGone: what an edge wanted is not kept when it is gone.
+func TestEdgeGone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		e := w.edge()
+		w.reader(e, "ben").mustFollow(0)
+		e.Close()
+		synctest.Wait()
+		if logs, edges := w.hub.Interests(); logs+edges != 0 {
+			t.Errorf("interest of %d edges in %d logs", edges, logs)
+		}
+	})
+}
