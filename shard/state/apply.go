@@ -14,11 +14,8 @@ import (
 // State is one replica's copy of a shard. Apply and Reload are called by one
 // goroutine; queries and Record by any.
 type State struct {
-	db         *pebble.DB
-	rng        wire.SlotRange
-	start, end []byte
-	recordKey  []byte
-	opts       Options
+	Queries
+	opts Options
 
 	record Record                 // as of the last entry that was applied, committed or not
 	shown  atomic.Pointer[Record] // as of the last commit
@@ -43,9 +40,9 @@ type LogEntry struct {
 // is not closed with it.
 func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 	opts = opts.withDefaults()
-	start, end := Bounds(rng)
 	s := &State{
-		db: db, rng: rng, start: start, end: end, recordKey: RecordKey(rng), opts: opts,
+		Queries:       newQueries(db, rng),
+		opts:          opts,
 		conversations: newCache[conversation](opts.Conversations),
 		members:       newCache[member](opts.Members),
 		rings:         newCache[tokenRing](opts.Tokens),

@@ -126,12 +126,9 @@ func sweepRemoved(t *txn, headKey []byte) Refusal {
 
 // conversationAt returns the conversation that a head's key is of, or nil.
 func (t *txn) conversationAt(headKey []byte) *conversation {
-	in := bin.NewReader(headKey)
-	slot, table := wire.Slot(in.Uint16()), in.Byte()
-	app := string(in.Take(int(in.Byte())))
-	root := string(in.Take(int(in.Byte())))
-	if in.Close() != nil || table != tableHead {
+	s, rest, err := splitKey(headKey)
+	if err != nil || len(rest) > 0 || keyTable(headKey) != tableHead {
 		return nil
 	}
-	return t.conversation(scope{slot: slot, app: wire.AppID(app), root: root})
+	return t.conversation(s)
 }

@@ -171,7 +171,7 @@ type Cursor struct {
 // Cursors returns the members' cursors: of all of them where the policy has
 // receipts for so many, else only the reader's own. The empty reader is the app;
 // he gets all that there are, up to limit.
-func (s *State) Cursors(app wire.AppID, id wire.ConversationID, reader wire.UserID, limit int) ([]Cursor, error) {
+func (s *Queries) Cursors(app wire.AppID, id wire.ConversationID, reader wire.UserID, limit int) ([]Cursor, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err

@@ -17,12 +17,13 @@
 // The parts of apply:
 //
 //   - command.go, kind.go: what may be asked, and its durable encoding;
-//   - txn.go: the batch of some entries, what it has written so far, and the
-//     hash chain over all writes;
+//   - txn.go, batch.go, overlay.go: the entry that is being applied, the batch
+//     of some entries with the hash chain over all writes, and what the batch
+//     has written so far;
 //   - conversation*.go, member*.go, message*.go, token.go: the conversations;
 //   - user*.go, outbox*.go, timer*.go: the users and what passes between slots.
 //
-// Queries (query*.go) may be called from any goroutine while Apply runs. Each
+// [Queries] (query*.go) may be called from any goroutine while Apply runs. Each
 // reads through one iterator, so it sees the rows of one applied index, even if
 // the shard's range is replaced by an install meanwhile.
 //

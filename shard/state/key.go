@@ -2,8 +2,10 @@ package state
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
 )
 
 // Every key begins with the slot and the table:
@@ -106,6 +108,21 @@ func appendShort[S ~string](b []byte, s S) []byte {
 // lastNumber reads the 8 bytes that a key ends in.
 func lastNumber(key []byte) uint64 {
 	return binary.BigEndian.Uint64(key[len(key)-8:])
+}
+
+// splitKey splits a key of a conversation's or user's table into its subject and
+// what follows it.
+func splitKey(key []byte) (s scope, rest []byte, err error) {
+	in := bin.NewReader(key)
+	s.slot = wire.Slot(in.Uint16())
+	in.Byte()
+	s.app = wire.AppID(in.Take(int(in.Byte())))
+	s.root = string(in.Take(int(in.Byte())))
+	rest = in.Rest()
+	if err := in.Close(); err != nil {
+		return scope{}, nil, fmt.Errorf("split key %x: %w", key, err)
+	}
+	return s, rest, nil
 }
 
 // keyTable tells what table a key is of.

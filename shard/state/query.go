@@ -20,7 +20,7 @@ type Conversation struct {
 }
 
 // Conversation returns a conversation. It does not ask who wants to know.
-func (s *State) Conversation(app wire.AppID, id wire.ConversationID) (Conversation, error) {
+func (s *Queries) Conversation(app wire.AppID, id wire.ConversationID) (Conversation, error) {
 	v, err := s.view()
 	if err != nil {
 		return Conversation{}, err
@@ -41,7 +41,7 @@ func (c *conversation) shown() Conversation {
 }
 
 // Member returns a user's membership.
-func (s *State) Member(app wire.AppID, id wire.ConversationID, user wire.UserID) (Member, error) {
+func (s *Queries) Member(app wire.AppID, id wire.ConversationID, user wire.UserID) (Member, error) {
 	v, err := s.view()
 	if err != nil {
 		return Member{}, err
@@ -64,7 +64,7 @@ type MemberPage struct {
 }
 
 // Members returns a page of the members after an id.
-func (s *State) Members(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (MemberPage, error) {
+func (s *Queries) Members(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (MemberPage, error) {
 	v, err := s.view()
 	if err != nil {
 		return MemberPage{}, err
@@ -109,7 +109,7 @@ type Access struct {
 // CanRead tells whether a user may read a conversation's log, and from where.
 // The empty user is the app. The conversation alone decides: a user's own rows
 // may be behind.
-func (s *State) CanRead(app wire.AppID, id wire.ConversationID, user wire.UserID) (Access, error) {
+func (s *Queries) CanRead(app wire.AppID, id wire.ConversationID, user wire.UserID) (Access, error) {
 	v, err := s.view()
 	if err != nil {
 		return Access{}, err
@@ -168,7 +168,7 @@ type UserAccess struct {
 // CanReadEach is CanRead for many users at one moment: what an edge asks when it
 // begins to follow a log for them. A conversation that is not there or not any
 // more refuses all of them.
-func (s *State) CanReadEach(app wire.AppID, id wire.ConversationID, users []wire.UserID) ([]UserAccess, Position, error) {
+func (s *Queries) CanReadEach(app wire.AppID, id wire.ConversationID, users []wire.UserID) ([]UserAccess, Position, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, Position{}, err
@@ -195,7 +195,7 @@ type Position struct {
 }
 
 // Last returns where a log ends. A log that was never written is empty.
-func (s *State) Last(k LogKey) (Position, error) {
+func (s *Queries) Last(k LogKey) (Position, error) {
 	v, err := s.view()
 	if err != nil {
 		return Position{}, err

@@ -34,7 +34,7 @@ type HistoryPage struct {
 const historyLook = 10
 
 // History reads a page of messages.
-func (s *State) History(q HistoryQuery) (HistoryPage, error) {
+func (s *Queries) History(q HistoryQuery) (HistoryPage, error) {
 	v, err := s.view()
 	if err != nil {
 		return HistoryPage{}, err
@@ -115,7 +115,7 @@ func (c reading) readHistory(q *HistoryQuery, page *HistoryPage, first, last wir
 }
 
 // Message returns a message that the reader may see, by its id.
-func (s *State) Message(app wire.AppID, id wire.ConversationID, message wire.MessageID, reader wire.UserID) (*Message, error) {
+func (s *Queries) Message(app wire.AppID, id wire.ConversationID, message wire.MessageID, reader wire.UserID) (*Message, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func (s *State) Message(app wire.AppID, id wire.ConversationID, message wire.Mes
 
 // Days returns the app's conversations in one slot that have messages of a day,
 // days being counted from 1970, each with the day's first sequence.
-func (s *State) Days(slot wire.Slot, app wire.AppID, day uint32) ([]DayRow, error) {
+func (s *Queries) Days(slot wire.Slot, app wire.AppID, day uint32) ([]DayRow, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err

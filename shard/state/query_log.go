@@ -26,7 +26,7 @@ type LogQuery struct {
 
 // ReadLog reads a log's entries after an offset, in order. A reader who is at a
 // place that is not kept any more, or that never was, is refused with StartOver.
-func (s *State) ReadLog(q LogQuery) (LogPage, error) {
+func (s *Queries) ReadLog(q LogQuery) (LogPage, error) {
 	v, err := s.view()
 	if err != nil {
 		return LogPage{}, err

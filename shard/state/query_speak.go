@@ -4,7 +4,7 @@ import "github.com/quorate/quorate/wire"
 
 // MaySpeak refuses a user who may not tell a conversation anything now, a
 // transient message for example. It is the rule of sends, without a store.
-func (s *State) MaySpeak(app wire.AppID, id wire.ConversationID, user wire.UserID) error {
+func (s *Queries) MaySpeak(app wire.AppID, id wire.ConversationID, user wire.UserID) error {
 	v, err := s.view()
 	if err != nil {
 		return err

@@ -78,20 +78,32 @@ func (c *Logout) apply(t *txn, h *Header) Result {
 }
 
 func (c *SessionsLost) apply(t *txn, h *Header) Result {
-	for _, l := range c.Losses {
-		if !t.owns(wire.SlotOf(h.App, string(l.User))) {
+	for i := range c.Losses {
+		l := &c.Losses[i]
+		switch {
+		case !t.owns(wire.SlotOf(l.app(h), string(l.User))):
 			return refuse(Moved, "a user's slot is another shard's")
+		case h.Actor != "" && (l.User != h.Actor || l.app(h) != h.App):
+			return refuse(Forbidden, "a user reports only his own sessions")
 		}
 	}
 	var result Result
-	for _, l := range c.Losses {
-		if refusal := l.apply(t, h.App); refusal != None {
+	for i := range c.Losses {
+		l := &c.Losses[i]
+		if refusal := l.apply(t, l.app(h)); refusal != None {
 			result.Users = append(result.Users, UserResult{User: l.User, Refusal: refusal})
 			continue
 		}
 		result.Count++
 	}
 	return result
+}
+
+func (l *SessionLoss) app(h *Header) wire.AppID {
+	if l.App == "" {
+		return h.App
+	}
+	return l.App
 }
 
 // apply gives back the tag that the lost session held, starts the clock of its
@@ -162,6 +174,7 @@ type TagHolder struct {
 // Will is the message to be sent when the user's last session is lost.
 type Will struct {
 	Session      string
+	Node         string
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
@@ -176,7 +189,7 @@ type Room struct {
 }
 
 // Sessions returns a user's session rows.
-func (s *State) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
+func (s *Queries) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
 	v, err := s.view()
 	if err != nil {
 		return Sessions{}, err
@@ -196,7 +209,9 @@ func (s *State) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
 		return true
 	})
 	if w := loadWill(v, sc); w != nil {
-		out.Will = &Will{Session: w.Session, Conversation: w.Conversation, ContentType: w.ContentType, Body: w.Body}
+		out.Will = &Will{
+			Session: w.Session, Node: w.Node, Conversation: w.Conversation, ContentType: w.ContentType, Body: w.Body,
+		}
 	}
 	if r := loadRoom(v, sc); r != nil && !r.goneAt(v.now()) {
 		out.Room = &Room{Conversation: r.Conversation, Session: r.Session, Node: r.Node, Deadline: r.Deadline}

@@ -73,6 +73,7 @@ func (c *Logout) decode(in *bin.Reader) {
 type SetWill struct {
 	User         wire.UserID
 	Session      string
+	Node         string
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
@@ -85,6 +86,7 @@ func (c *SetWill) subject() Subject { return Subject{User: c.User} }
 func (c *SetWill) append(b []byte) []byte {
 	b = bin.AppendString(b, c.User)
 	b = bin.AppendString(b, c.Session)
+	b = bin.AppendString(b, c.Node)
 	b = bin.AppendString(b, c.Conversation)
 	b = bin.AppendString(b, c.ContentType)
 	return bin.AppendString(b, c.Body)
@@ -94,6 +96,7 @@ func (c *SetWill) decode(in *bin.Reader) {
 	*c = SetWill{
 		User:         readID[wire.UserID](in),
 		Session:      readID[string](in),
+		Node:         readID[string](in),
 		Conversation: readID[wire.ConversationID](in),
 		ContentType:  in.String(),
 		Body:         in.Bytes(),
@@ -146,13 +149,16 @@ func (c *LeaveRoom) decode(in *bin.Reader) {
 	*c = LeaveRoom{User: readID[wire.UserID](in), Conversation: readID[wire.ConversationID](in)}
 }
 
-// SessionsLost reports sessions that ended without a logout.
+// SessionsLost reports sessions that ended without a logout, of one app or of
+// several: all users' slots must be the shard's. The header's app is the first
+// one's; it decides the command's slot.
 type SessionsLost struct {
 	Losses []SessionLoss
 }
 
 // A SessionLoss is one session of SessionsLost.
 type SessionLoss struct {
+	App     wire.AppID // empty: the header's
 	User    wire.UserID
 	Tag     string // the tag it may hold; empty: none
 	Session string
@@ -171,6 +177,7 @@ func (c *SessionsLost) subject() Subject {
 func (c *SessionsLost) append(b []byte) []byte {
 	b = bin.AppendUvarint(b, uint64(len(c.Losses)))
 	for _, l := range c.Losses {
+		b = bin.AppendString(b, l.App)
 		b = bin.AppendString(b, l.User)
 		b = bin.AppendString(b, l.Tag)
 		b = bin.AppendString(b, l.Session)
@@ -181,7 +188,10 @@ func (c *SessionsLost) append(b []byte) []byte {
 
 func (c *SessionsLost) decode(in *bin.Reader) {
 	*c = SessionsLost{Losses: readMany(in, func(in *bin.Reader) SessionLoss {
-		return SessionLoss{User: readID[wire.UserID](in), Tag: readID[string](in), Session: readID[string](in), Last: in.Bool()}
+		return SessionLoss{
+			App: readID[wire.AppID](in), User: readID[wire.UserID](in), Tag: readID[string](in), Session: readID[string](in),
+			Last: in.Bool(),
+		}
 	})}
 }
 

@@ -84,7 +84,7 @@ func sweepRoom(t *txn, key []byte) {
 
 // InRoom tells whether the user is in the chat room: his session lives, or was
 // lost within the grace.
-func (s *State) InRoom(app wire.AppID, id wire.UserID, room wire.ConversationID) (bool, error) {
+func (s *Queries) InRoom(app wire.AppID, id wire.UserID, room wire.ConversationID) (bool, error) {
 	v, err := s.view()
 	if err != nil {
 		return false, err

@@ -33,9 +33,10 @@ func decodeTagRow(b []byte) (tagRow, error) {
 
 // A willRow is the message that is sent when the user's last session is lost.
 //
-//	| version 1 | session | conversation | content type | body |
+//	| version 1 | session | node | conversation | content type | body |
 type willRow struct {
 	Session      string // that left it; a logout of this session takes it back
+	Node         string // the edge the session is on
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
@@ -44,6 +45,7 @@ type willRow struct {
 func (w willRow) encode(dst []byte) []byte {
 	dst = append(dst, userVersion)
 	dst = bin.AppendString(dst, w.Session)
+	dst = bin.AppendString(dst, w.Node)
 	dst = bin.AppendString(dst, w.Conversation)
 	dst = bin.AppendString(dst, w.ContentType)
 	return bin.AppendString(dst, w.Body)
@@ -53,6 +55,7 @@ func decodeWillRow(b []byte) (willRow, error) {
 	r := openRow(b)
 	w := willRow{
 		Session:      readID[string](r),
+		Node:         readID[string](r),
 		Conversation: readID[wire.ConversationID](r),
 		ContentType:  r.String(),
 		Body:         append([]byte(nil), r.Bytes()...),

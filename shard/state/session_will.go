@@ -28,7 +28,9 @@ func (c *SetWill) apply(t *txn, h *Header) Result {
 		t.delete(key)
 		return Result{Timestamp: t.stamp}
 	}
-	row := willRow{Session: c.Session, Conversation: c.Conversation, ContentType: c.ContentType, Body: c.Body}
+	row := willRow{
+		Session: c.Session, Node: c.Node, Conversation: c.Conversation, ContentType: c.ContentType, Body: c.Body,
+	}
 	t.put(key, row.encode(nil))
 	return Result{Timestamp: t.stamp}
 }

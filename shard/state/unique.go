@@ -129,7 +129,7 @@ func offerMembers(t *txn, c *conversation) {
 
 // UniqueLookup returns the conversations that may have exactly these members,
 // oldest first, as [ResolveUnique] without a change.
-func (s *State) UniqueLookup(app wire.AppID, preset Preset, members []wire.UserID) ([]wire.ConversationID, error) {
+func (s *Queries) UniqueLookup(app wire.AppID, preset Preset, members []wire.UserID) ([]wire.ConversationID, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err

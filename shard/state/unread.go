@@ -32,7 +32,7 @@ type Unread struct {
 
 // Unread returns what the user has not read. Where the policy does not count,
 // the count is 0.
-func (s *State) Unread(app wire.AppID, id wire.ConversationID, user wire.UserID) (Unread, error) {
+func (s *Queries) Unread(app wire.AppID, id wire.ConversationID, user wire.UserID) (Unread, error) {
 	v, err := s.view()
 	if err != nil {
 		return Unread{}, err

@@ -62,7 +62,7 @@ type Membership struct {
 // UserConversations returns a page of the conversations that a user is in, the
 // newest membership first: those told before the entry "before", or all when
 // that is 0. More says that there are others.
-func (s *State) UserConversations(app wire.AppID, id wire.UserID, before wire.Offset, limit int) (page []Membership, more bool, err error) {
+func (s *Queries) UserConversations(app wire.AppID, id wire.UserID, before wire.Offset, limit int) (page []Membership, more bool, err error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, false, err
@@ -110,7 +110,7 @@ type UserInfo struct {
 const maxBlocks = 10_000
 
 // User returns what is kept of a user. One that nobody has heard of is empty.
-func (s *State) User(app wire.AppID, id wire.UserID) (UserInfo, error) {
+func (s *Queries) User(app wire.AppID, id wire.UserID) (UserInfo, error) {
 	v, err := s.view()
 	if err != nil {
 		return UserInfo{}, err

@@ -101,7 +101,7 @@ func (p *userScript) command() Command {
 	case "logout":
 		return &Logout{User: p.user(), Tag: p.arg("tag"), Session: p.arg("session"), Last: p.d.HasArg("last")}
 	case "will":
-		return &SetWill{User: p.user(), Session: p.arg("session"), Conversation: p.in(), Body: []byte(p.d.Input)}
+		return &SetWill{User: p.user(), Session: p.arg("session"), Node: "n1", Conversation: p.in(), Body: []byte(p.d.Input)}
 	case "enter":
 		return &EnterRoom{User: p.user(), Conversation: p.in(), Session: p.arg("session"), Node: "n1"}
 	case "leave":

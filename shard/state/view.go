@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/quorate/quorate/wire"
 )
 
 // reader is what rows are read through: a [view] in queries, the [txn] in
@@ -39,9 +41,23 @@ type view struct {
 	err    error
 }
 
+// Queries is the reading side of a [State]. Each query reads the rows of one
+// applied index; any goroutine may ask.
+type Queries struct {
+	db         *pebble.DB
+	rng        wire.SlotRange
+	start, end []byte
+	recordKey  []byte
+}
+
+func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
+	start, end := Bounds(rng)
+	return Queries{db: db, rng: rng, start: start, end: end, recordKey: RecordKey(rng)}
+}
+
 // view opens a view of the whole shard. It reads the record through the same
 // iterator, so that time and rows belong together.
-func (s *State) view() (*view, error) {
+func (s *Queries) view() (*view, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
 		return nil, fmt.Errorf("open an iterator of the state: %w", err)

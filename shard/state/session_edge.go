@@ -1,0 +1,105 @@
+package state
+
+import "github.com/quorate/quorate/wire"
+
+// EdgeSession is a session that has rows in this shard: what is to be reported
+// with [SessionsLost] when its edge is gone.
+type EdgeSession struct {
+	App     wire.AppID
+	User    wire.UserID
+	Session string
+	Tag     string // that it holds; empty: none
+	HasWill bool   // it left the user's will
+	HasRoom bool   // it is in the user's chat room
+}
+
+// SessionsOn returns the sessions on an edge that have rows in this shard: a
+// tag, a will or a room. A room that waits for its user to come back is of no
+// session any more. It reads every slot of the shard, so it is for the end of an
+// edge, not for its daily life.
+func (s *Queries) SessionsOn(node string) ([]EdgeSession, error) {
+	v, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	found := edgeSessions{node: node}
+	for slot, more := s.rng.First, true; more; {
+		more = false
+		v.scan(appendTable(nil, slot, tableTag), s.end, func(key, value []byte) bool {
+			if keySlot(key) != slot {
+				slot, more = keySlot(key), true
+				return false
+			}
+			if keyTable(key) > tableRoom {
+				more = slot < s.rng.Last
+				slot++
+				return false
+			}
+			if err := found.row(key, value); err != nil {
+				v.fail(err)
+				return false
+			}
+			return true
+		})
+		found.endSlot()
+	}
+	return found.all, v.close()
+}
+
+// edgeSessions gathers an edge's sessions. The rows of one session are apart, but
+// in one slot.
+type edgeSessions struct {
+	node string
+	all  []EdgeSession
+	slot int // where in all the slot begins that is being read
+}
+
+func (e *edgeSessions) endSlot() { e.slot = len(e.all) }
+
+// row notes a row of the three tables, if its session is on the edge.
+func (e *edgeSessions) row(key, value []byte) error {
+	s, tag, err := splitKey(key)
+	if err != nil {
+		return err
+	}
+	switch keyTable(key) {
+	case tableTag:
+		row, err := decodeTagRow(value)
+		if err != nil {
+			return err
+		}
+		if row.Node == e.node {
+			e.all = append(e.all, EdgeSession{
+				App: s.app, User: wire.UserID(s.root), Session: row.Session, Tag: string(tag),
+			})
+		}
+	case tableWill:
+		row, err := decodeWillRow(value)
+		if err != nil {
+			return err
+		}
+		if row.Node == e.node {
+			e.session(s, row.Session).HasWill = true
+		}
+	case tableRoom:
+		row, err := decodeRoomRow(value)
+		if err != nil {
+			return err
+		}
+		if row.Node == e.node && row.Deadline == 0 {
+			e.session(s, row.Session).HasRoom = true
+		}
+	}
+	return nil
+}
+
+// session finds or adds a session of the slot.
+func (e *edgeSessions) session(s scope, name string) *EdgeSession {
+	for i := e.slot; i < len(e.all); i++ {
+		if o := &e.all[i]; o.Session == name && o.User == wire.UserID(s.root) && o.App == s.app {
+			return o
+		}
+	}
+	e.all = append(e.all, EdgeSession{App: s.app, User: wire.UserID(s.root), Session: name})
+	return &e.all[len(e.all)-1]
+}
