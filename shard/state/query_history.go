@@ -8,7 +8,8 @@ import (
 
 // HistoryQuery asks for a page of a conversation's messages, newest first or
 // oldest first. The page begins at From, which is in it, or at FromTime, and
-// does not go beyond Upto or UptoTime; what is 0 does not bound.
+// does not go beyond Upto or UptoTime; what is 0 does not bound. It ends early
+// where it would not fit a frame.
 type HistoryQuery struct {
 	App          wire.AppID
 	Conversation wire.ConversationID
@@ -90,7 +91,7 @@ func (c reading) readHistory(q *HistoryQuery, page *HistoryPage, first, last wir
 	looked, size := 0, 0
 	read := func(key, value []byte) bool {
 		seq := wire.Seq(lastNumber(key))
-		if len(page.Messages) == q.Limit || looked == q.Limit*historyLook || size > wire.MaxPageBytes {
+		if len(page.Messages) == q.Limit || looked == q.Limit*historyLook || size >= pageBytes {
 			page.More, page.Next = true, seq
 			return false
 		}
@@ -102,7 +103,7 @@ func (c reading) readHistory(q *HistoryQuery, page *HistoryPage, first, last wir
 		}
 		if m.visibleTo(q.Reader) {
 			page.Messages = append(page.Messages, m)
-			size += len(m.Body)
+			size += m.size()
 		}
 		return true
 	}

@@ -21,7 +21,7 @@ type LogQuery struct {
 	Reader wire.UserID // empty: the app, which sees everything
 	After  wire.Offset
 	Limit  int // entries looked at; 0: 100
-	Bytes  int // of bodies; it stops after the entry that exceeds them; 0: 1 MiB
+	Bytes  int // about what the page may take in a frame; it stops after the entry that exceeds them; 0: 512 KiB
 }
 
 // ReadLog reads a log's entries after an offset, in order. A reader who is at a
@@ -32,7 +32,7 @@ func (s *Queries) ReadLog(q LogQuery) (LogPage, error) {
 		return LogPage{}, err
 	}
 	q.Limit = min(orDefault(q.Limit, 100), wire.MaxPageEntries)
-	q.Bytes = orDefault(q.Bytes, wire.MaxPageBytes)
+	q.Bytes = orDefault(q.Bytes, pageBytes)
 	var page LogPage
 	var refused *RefusedError
 	if q.Log.Conversation == "" {
@@ -64,6 +64,7 @@ func readUserLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 	}
 	s := q.Log.scope()
 	last := min(page.Last, q.After+wire.Offset(q.Limit))
+	left := q.Bytes
 	lo, hi := s.number(nil, tableUserEntry, uint64(q.After)+1), s.number(nil, tableUserEntry, uint64(last)+1)
 	v.scan(lo, hi, func(key, value []byte) bool {
 		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
@@ -72,9 +73,13 @@ func readUserLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 			return false
 		}
 		page.Entries = append(page.Entries, e)
-		return true
+		page.Upto = e.Offset
+		left -= e.size()
+		return left > 0
 	})
-	page.Upto = last
+	if left > 0 {
+		page.Upto = last
+	}
 	return page, nil
 }
 
@@ -108,11 +113,33 @@ func readConversationLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 	return page, nil
 }
 
+// pageBytes is where a page stops by default: half of a frame, since sizes are
+// estimates, what is counted last may exceed it, and other things travel in the
+// frame, too.
+const pageBytes = wire.MaxPageBytes / 2
+
+// sizeBeside is more than what an entry or a message takes in a frame beside its
+// strings and lists.
+const sizeBeside = 200
+
 // size is about what an entry adds to a frame.
 func (e *Entry) size() int {
-	n := 64 + 24*len(e.Users)
+	n := sizeBeside + len(e.Reason) + idsSize(e.Users)
 	if e.Message != nil {
-		n += 64 + len(e.Message.Body) + 24*(len(e.Message.Mentions)+len(e.Message.Targets))
+		n += e.Message.size()
+	}
+	return n
+}
+
+// size is about what a message adds to a frame.
+func (m *Message) size() int {
+	return sizeBeside + len(m.Body) + len(m.ContentType) + idsSize(m.Mentions) + idsSize(m.Targets)
+}
+
+func idsSize(ids []wire.UserID) int {
+	n := 0
+	for _, id := range ids {
+		n += len(id) + 2
 	}
 	return n
 }
