@@ -13,7 +13,8 @@ import (
 //
 // With Unique, an existing conversation of exactly these members is the answer
 // (Result.Existed); one whose members have changed is refused with Exists, and
-// the caller goes on to the next candidate.
+// the caller goes on to the next candidate. It is made with all of the members
+// or, when one of them blocks it, refused with Blocked.
 type CreateConversation struct {
 	ID         wire.ConversationID
 	Preset     Preset
@@ -67,6 +68,9 @@ func (c *CreateConversation) apply(t *txn, h *Header) Result {
 	}
 	if r := c.check(h, &policy, users); r.Refusal != None {
 		return r
+	}
+	if c.Unique && slices.ContainsFunc(users, func(u wire.UserID) bool { return u != h.Actor && blockedBy(t, s, u) }) {
+		return refuse(Blocked, "without all of its members it would not be the one that is asked for")
 	}
 	conv := &conversation{scope: s, info: Info{
 		Policy: policy, Name: c.Name, Creator: h.Actor, Created: t.stamp, Updated: t.stamp, Unique: c.Unique,
