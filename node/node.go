@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -23,11 +24,12 @@ import (
 
 // Node is a running node.
 type Node struct {
-	cfg     Config
-	env     Env
-	started time.Time
-	serving atomic.Bool
-	parts   *stack
+	cfg         Config
+	env         Env
+	plainLogger *slog.Logger // for rooms that name the node themselves
+	started     time.Time
+	serving     atomic.Bool
+	parts       *stack
 
 	stores  *raftlog.Stores
 	mux     *mux.Mux
@@ -45,6 +47,11 @@ type Node struct {
 	peerWaits sync.WaitGroup // requests of other nodes that have a goroutine here
 }
 
+// renewSessions is how often a session may ask for a fresh goroutine, once it has
+// worked: often enough that one which then waits soon has a small stack, and so
+// seldom that nobody notices.
+const renewSessions = time.Second
+
 // waitingEvery is how often a starting node says what it waits for.
 const waitingEvery = 5 * time.Second
 
@@ -59,8 +66,9 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(), options: session.Options{}.WithDefaults()}
+	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(), options: session.Options{Renew: renewSessions}.WithDefaults()}
 	n.env.Logger = env.Logger.With("node", cfg.Node)
+	n.plainLogger = env.Logger
 	err := n.open(ctx)
 	if err == nil {
 		n.serving.Store(true)
@@ -195,7 +203,7 @@ func (n *Node) openMeta(context.Context) error {
 		cluster.Links{Raft: net, Forward: func(ctx context.Context, to wire.NodeID, body []byte) ([]byte, error) {
 			return n.mux.Call(ctx, to, route.MethodMeta, body)
 		}},
-		n.cfg.bootstrap(), cluster.Options{Fatal: n.env.Fatal, Logger: n.env.Logger})
+		n.cfg.bootstrap(), cluster.Options{Fatal: n.env.Fatal, Logger: n.plainLogger})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the meta group: %w", err), net.Close())
 	}
@@ -331,8 +339,17 @@ func (n *Node) openDoors(ctx context.Context) error {
 
 // serveClient serves one connection of a client.
 func (n *Node) serveClient(conn transport.ClientConn) {
-	s := session.New(n.nextID.Add(1), conn, n.backend, &n.options)
-	if err := s.Serve(n.backend.ctx); err != nil {
+	n.serveSession(conn, session.New(n.nextID.Add(1), conn, n.backend, &n.options))
+}
+
+// serveSession serves a session, in one goroutine after another. The doors close
+// the connections when the node stops, so no context has to.
+func (n *Node) serveSession(conn transport.ClientConn, s *session.Session) {
+	err := s.Serve(context.Background())
+	switch {
+	case errors.Is(err, session.ErrRenew):
+		conn.Continue(func() { n.serveSession(conn, s) })
+	case err != nil:
 		n.env.Logger.Debug("session ended", "session", s.Name, "remote", conn.RemoteAddr(), "kind", conn.Kind(), "error", err)
 	}
 }

@@ -32,6 +32,11 @@ type ClientConn interface {
 	// Kind returns what carries the connection, "quic", "websocket" or
 	// "memory", for logs and metrics.
 	Kind() string
+
+	// Continue has the connection served on by f, in a fresh goroutine, once
+	// serve, which calls it, has returned. A goroutine that has worked hard
+	// keeps a large stack, also when it only waits from then on.
+	Continue(f func())
 }
 
 // EdgeOptions tune an Edge. The zero value is ready to use.
@@ -167,19 +172,34 @@ func (e *Edge) enter(remote string) (*ticket, error) {
 // run serves one connection on this goroutine, which the edge waits for.
 func (e *Edge) run(base Conn, kind string, t *ticket) {
 	conn := &clientConn{Conn: base, kind: kind, edge: e, ticket: t, until: time.Now().Add(e.opts.SignInTimeout)}
-	defer t.leave()
 	if err := e.add(conn); err != nil {
 		e.stats.refused.Add(1)
 		_ = base.Close(closeOf(err), "")
+		t.leave()
 		return
 	}
-	defer e.remove(conn)
 	e.stats.accepted.Add(1)
 	base.SetReadLimit(e.opts.HelloBytes)
 	_ = base.SetReadDeadline(conn.until)
 	_ = base.SetWriteDeadline(conn.until)
 	e.serve(conn)
-	_ = base.Close(CloseNormal, "")
+	e.proceed(conn)
+}
+
+// proceed begins what was left to a fresh goroutine, which the edge waits for
+// too, or closes the connection when there is nothing.
+func (e *Edge) proceed(conn *clientConn) {
+	if next := conn.next; next != nil {
+		conn.next = nil
+		e.running.Go(func() {
+			next()
+			e.proceed(conn)
+		})
+		return
+	}
+	_ = conn.Close(CloseNormal, "")
+	e.remove(conn)
+	conn.ticket.leave()
 }
 
 func (e *Edge) add(conn *clientConn) error {
@@ -303,10 +323,13 @@ type clientConn struct {
 	ticket   *ticket
 	until    time.Time // when the sign-in is late
 	spent    int       // bytes read before the sign-in
+	next     func()    // what serves it on; the serving goroutine's own
 	signedIn atomic.Bool
 }
 
 func (c *clientConn) Kind() string { return c.kind }
+
+func (c *clientConn) Continue(f func()) { c.next = f }
 
 func (c *clientConn) ReadFrame() ([]byte, error) {
 	frame, err := c.Conn.ReadFrame()

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"google.golang.org/protobuf/proto"
@@ -31,6 +32,40 @@ func EncodeEvents(e *pb.Events) []byte {
 
 func encodeResponse(r *pb.Response) []byte {
 	return encode(&pb.ServerFrame{Body: &pb.ServerFrame_Response{Response: r}})
+}
+
+// The tags of a ping in a ClientFrame, of a pong in a ServerFrame, and of the
+// nonce in both.
+const (
+	tagPing  = 3<<3 | 2
+	tagPong  = 5<<3 | 2
+	tagNonce = 1<<3 | 0
+)
+
+// pingOf reads a ping without the protobuf runtime, as clients write it. Pings
+// are all that most sessions say, and so their goroutines need only small
+// stacks. What it does not recognise is decoded as anything else.
+func pingOf(frame []byte) (nonce uint64, ok bool) {
+	if len(frame) < 2 || frame[0] != tagPing || int(frame[1]) != len(frame)-2 {
+		return 0, false
+	}
+	ping := frame[2:]
+	if len(ping) == 0 {
+		return 0, true
+	}
+	if ping[0] != tagNonce {
+		return 0, false
+	}
+	nonce, n := binary.Uvarint(ping[1:])
+	return nonce, n > 0 && n == len(ping)-1
+}
+
+// pongFrame encodes the frame that answers a ping.
+func pongFrame(nonce uint64) []byte {
+	var pong [1 + binary.MaxVarintLen64]byte
+	pong[0] = tagNonce
+	n := 1 + binary.PutUvarint(pong[1:], nonce)
+	return append([]byte{tagPong, byte(n)}, pong[:n]...)
 }
 
 // encode never fails: the node makes the frames, and every string in them was

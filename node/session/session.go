@@ -38,6 +38,9 @@ type Options struct {
 	// not fit is dropped, and the client is told that it is behind. Default
 	// 256 KiB.
 	MaxQueueBytes int
+	// Renew is how long, at least, Serve goes on in one goroutine after work that
+	// makes its stack grow; then it returns ErrRenew. Default 0: for ever.
+	Renew time.Duration
 }
 
 // WithDefaults fills what is zero.
@@ -59,6 +62,11 @@ func (o Options) WithDefaults() Options {
 	}
 	return o
 }
+
+// ErrRenew is returned by Serve when it is to be called once more, in a fresh
+// goroutine: a stack that has grown does not shrink while its goroutine waits in
+// a read, and most sessions only wait.
+var ErrRenew = errors.New("session: go on in a fresh goroutine")
 
 // Grant is what a sign-in gave.
 type Grant struct {
@@ -98,6 +106,12 @@ type Session struct {
 	backend Backend
 	opts    *Options
 	writers sync.WaitGroup // the goroutine of drain, if there is one
+
+	// The reading goroutine's own.
+	started bool
+	grown   bool      // it has done work that makes a stack grow
+	fresh   time.Time // when the goroutine began
+	unbind  func() bool
 
 	mu sync.Mutex
 	q  queue // guarded by mu
@@ -143,20 +157,21 @@ func (s *Session) InRoom() bool { return s.inRoom.Load() }
 func (s *Session) RemoteAddr() string { return s.conn.RemoteAddr() }
 
 // Serve signs the client in and serves it until the connection ends, the
-// session is closed or ctx is done. It closes the connection.
+// session is closed or ctx is done. It closes the connection, unless it returns
+// ErrRenew.
 func (s *Session) Serve(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { s.Close(transport.CloseGoingAway, nil) })
-	defer stop()
-
-	if err := s.signIn(ctx); err != nil {
-		s.Close(closeCodeOf(err), err)
-		s.writers.Wait()
+	if !s.started {
+		if err := s.start(ctx); err != nil {
+			return err
+		}
+	}
+	err := s.read()
+	if errors.Is(err, ErrRenew) {
 		return err
 	}
-	s.backend.Started(s)
-	err := s.read()
 	s.Close(transport.CodeFor(err), err)
 	s.writers.Wait()
+	s.unbind()
 	s.mu.Lock()
 	clean := s.q.clean
 	s.mu.Unlock()
@@ -166,6 +181,23 @@ func (s *Session) Serve(ctx context.Context) error {
 	}
 	s.backend.Ended(s, clean)
 	return err
+}
+
+// start signs the client in.
+func (s *Session) start(ctx context.Context) error {
+	s.unbind = func() bool { return true }
+	if ctx.Done() != nil {
+		s.unbind = context.AfterFunc(ctx, func() { s.Close(transport.CloseGoingAway, nil) })
+	}
+	if err := s.signIn(ctx); err != nil {
+		s.Close(closeCodeOf(err), err)
+		s.writers.Wait()
+		s.unbind()
+		return err
+	}
+	s.started, s.grown = true, true
+	s.backend.Started(s)
+	return nil
 }
 
 func (s *Session) signIn(ctx context.Context) error {
@@ -227,13 +259,23 @@ func decodeHello(frame []byte) (*pb.Hello, error) {
 func (s *Session) read() error {
 	idle := 3 * s.opts.Heartbeat
 	for {
-		if err := s.conn.SetReadDeadline(time.Now().Add(idle)); err != nil {
+		now := time.Now()
+		if s.grown && s.opts.Renew > 0 && now.Sub(s.fresh) >= s.opts.Renew {
+			s.grown, s.fresh = false, now
+			return ErrRenew
+		}
+		if err := s.conn.SetReadDeadline(now.Add(idle)); err != nil {
 			return fmt.Errorf("bound the silence: %w", err)
 		}
 		frame, err := s.conn.ReadFrame()
 		if err != nil {
 			return err
 		}
+		if nonce, ok := pingOf(frame); ok {
+			s.queue(pongFrame(nonce))
+			continue
+		}
+		s.grown = true
 		f := &pb.ClientFrame{}
 		if err := proto.Unmarshal(frame, f); err != nil {
 			return fmt.Errorf("%w: %w", transport.ErrMalformed, err)
