@@ -13,15 +13,15 @@ type delivery struct {
 	push      push
 	upto      wire.Offset
 	last      wire.Offset
-	policy    *state.Policy
-	selective bool     // some entry is not for everybody, or not the same for all
-	shared    []*Batch // of all entries, each for those who were told of everything up to its After
+	policy    state.Policy // as much of it as decides who sees what
+	selective bool         // some entry is not for everybody, or not the same for all
+	shared    []*Batch     // of all entries, each for those who were told of everything up to its After
 }
 
 func (f *follow) isSelective(e *state.Entry) bool {
 	switch {
 	case e.Kind == state.EntryMembersAdded, e.Kind == state.EntryMembersRemoved:
-		return !f.policy.Notices
+		return !f.notices
 	case e.Message == nil:
 		return e.Target != 0
 	default:
@@ -37,7 +37,7 @@ func (t *shardTail) deliverLocked(sub *Subscription, d *delivery) {
 	if sub.status != active || sub.seen >= d.upto {
 		return
 	}
-	gone := removal(sub.user, max(sub.seen, sub.granted), d.push.entries)
+	gone := removal(sub.set.user, max(sub.seen, sub.granted), d.push.entries)
 	if sub.behind || sub.seen < d.push.after {
 		// It is told "behind" when it has room, of this push too.
 		if gone > 0 {
@@ -52,7 +52,7 @@ func (t *shardTail) deliverLocked(sub *Subscription, d *delivery) {
 		sub.seen = b.Upto // nothing for this reader; the next batch begins where the last one ended
 		return
 	}
-	if !sub.sink.Deliver(b) {
+	if !sub.set.sink.Deliver(b) {
 		sub.behind = true
 		return
 	}
@@ -75,7 +75,7 @@ func (d *delivery) batch(sub *Subscription, gone wire.Offset) *Batch {
 		if e.Offset <= sub.seen || e.Offset > b.Upto {
 			continue
 		}
-		if shown := e.For(sub.user, d.policy); shown != nil {
+		if shown := e.For(sub.set.user, &d.policy); shown != nil {
 			b.Entries = append(b.Entries, shown)
 		}
 	}
@@ -101,10 +101,10 @@ func (d *delivery) sharedAfter(after wire.Offset) *Batch {
 func (s *Subscription) noteRemoval(entries []*state.Entry) {
 	for _, e := range entries {
 		switch {
-		case removes(e, s.user):
-			s.removed = e.Offset
-		case e.Kind == state.EntryMembersAdded && slices.Contains(e.Users, s.user):
-			s.removed = 0
+		case removes(e, s.set.user):
+			s.waiting.removed = e.Offset
+		case e.Kind == state.EntryMembersAdded && slices.Contains(e.Users, s.set.user):
+			s.waiting.removed = 0
 		}
 	}
 }
@@ -129,6 +129,6 @@ func removes(e *state.Entry, user wire.UserID) bool {
 func (t *shardTail) endLocked(sub *Subscription, upto wire.Offset) {
 	b := &Batch{Log: sub.follow.log, After: sub.sent, Upto: max(upto, sub.sent), Last: sub.follow.last, Ended: true}
 	b.Behind = b.Upto > b.After
-	sub.sink.Deliver(b)
+	sub.set.sink.Deliver(b)
 	t.removeLocked(sub)
 }

@@ -50,16 +50,23 @@ type Hub struct {
 	mu struct {
 		sync.Mutex
 		leading   bool
-		interests map[state.LogKey][]*feed
+		interests map[state.LogKey]*interest
+		app       wire.AppID // of the newest interest: most are of one app, and share its name
 		feeds     map[*feed]struct{}
 		index     uint64
 	}
 }
 
+// interest is which edges want a log.
+type interest struct {
+	log   state.LogKey
+	feeds []*feed
+}
+
 // NewHub makes the hub of a replica, which does not lead yet.
 func NewHub(access Access) *Hub {
 	h := &Hub{access: access}
-	h.mu.interests = map[state.LogKey][]*feed{}
+	h.mu.interests = map[state.LogKey]*interest{}
 	h.mu.feeds = map[*feed]struct{}{}
 	return h
 }
@@ -96,14 +103,14 @@ func (h *Hub) Applied(a state.Applied) {
 		for next < len(a.Appended) && a.Appended[next].Log == log {
 			next++
 		}
-		if feeds := h.mu.interests[log]; len(feeds) > 0 {
+		if feeds := h.feedsLocked(log); len(feeds) > 0 {
 			tellAppended(feeds, log, a.Appended[first:next])
 		}
 		first = next
 	}
 	for _, c := range a.Cursors {
 		log := state.LogKey{App: c.App, Conversation: c.Conversation}
-		if feeds := h.mu.interests[log]; len(feeds) > 0 {
+		if feeds := h.feedsLocked(log); len(feeds) > 0 {
 			record := cursor{log: log, user: c.User, read: c.Read, delivered: c.Delivered}.append(nil)
 			for _, f := range feeds {
 				f.add(record)
@@ -141,7 +148,7 @@ func (h *Hub) Signal(log state.LogKey, message []byte) {
 	record := appendTransient(nil, log, message)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, f := range h.mu.interests[log] {
+	for _, f := range h.feedsLocked(log) {
 		f.add(record)
 	}
 }
@@ -165,7 +172,7 @@ func (h *Hub) DropNext() {
 // Serve feeds one edge until its stream ends, ctx is done or the replica does
 // not lead any more. It closes the stream.
 func (h *Hub) Serve(ctx context.Context, stream Stream) error {
-	f := &feed{ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[state.LogKey]struct{}{}}
+	f := &feed{ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]struct{}{}}
 	h.mu.Lock()
 	if !h.mu.leading {
 		h.mu.Unlock()
@@ -212,9 +219,10 @@ func (h *Hub) wishes(f *feed, stream Stream) error {
 // is appended after the answer's offset is pushed.
 func (h *Hub) register(f *feed, g register) error {
 	h.mu.Lock()
-	if feeds := h.mu.interests[g.log]; !slices.Contains(feeds, f) {
-		h.mu.interests[g.log] = append(feeds[:len(feeds):len(feeds)], f)
-		f.logs[g.log] = struct{}{}
+	i := h.interestLocked(g.log)
+	if !slices.Contains(i.feeds, f) {
+		i.feeds = append(i.feeds, f)
+		f.logs[i] = struct{}{}
 	}
 	h.mu.Unlock()
 
@@ -229,35 +237,56 @@ func (h *Hub) register(f *feed, g register) error {
 	return nil
 }
 
+func (h *Hub) interestLocked(log state.LogKey) *interest {
+	if i := h.mu.interests[log]; i != nil {
+		return i
+	}
+	if log.App == h.mu.app {
+		log.App = h.mu.app
+	}
+	h.mu.app = log.App
+	i := &interest{log: log}
+	h.mu.interests[log] = i
+	return i
+}
+
+// feedsLocked returns the feeds of the edges that want a log.
+func (h *Hub) feedsLocked(log state.LogKey) []*feed {
+	if i := h.mu.interests[log]; i != nil {
+		return i.feeds
+	}
+	return nil
+}
+
 func (h *Hub) drop(f *feed, log state.LogKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.dropLocked(f, log)
-	delete(f.logs, log)
+	if i := h.mu.interests[log]; i != nil {
+		h.dropLocked(f, i)
+		delete(f.logs, i)
+	}
 }
 
-func (h *Hub) dropLocked(f *feed, log state.LogKey) {
-	rest := slices.DeleteFunc(slices.Clone(h.mu.interests[log]), func(o *feed) bool { return o == f })
-	if len(rest) == 0 {
-		delete(h.mu.interests, log)
-		return
+func (h *Hub) dropLocked(f *feed, i *interest) {
+	i.feeds = slices.DeleteFunc(i.feeds, func(o *feed) bool { return o == f })
+	if len(i.feeds) == 0 {
+		delete(h.mu.interests, i.log)
 	}
-	h.mu.interests[log] = rest
 }
 
 func (h *Hub) forget(f *feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.mu.feeds, f)
-	for log := range f.logs {
-		h.dropLocked(f, log)
+	for i := range f.logs {
+		h.dropLocked(f, i)
 	}
 }
 
 // feed is what waits for one edge.
 type feed struct {
-	logs  map[state.LogKey]struct{} // guarded by the hub's mu
-	ready chan struct{}             // there is something to send
+	logs  map[*interest]struct{} // guarded by the hub's mu
+	ready chan struct{}          // there is something to send
 
 	dropNext atomic.Bool   // a fault for tests: the next message is lost on its way
 	done     chan struct{} // closed by end

@@ -64,11 +64,13 @@ func (t *shardTail) subscribe(r Request) (*Subscription, error) {
 	if f == nil {
 		f = &follow{tail: t, log: r.Log}
 	}
-	sub := &Subscription{
-		user: r.User, sink: r.Sink, set: r.Set, follow: f,
-		waiting: &wait{after: r.After, fromEnd: r.FromEnd, done: r.Done},
+	sub := r.Into
+	if sub == nil {
+		sub = new(Subscription)
 	}
-	if err := r.Set.add(sub); err != nil {
+	sub.set, sub.follow = r.Set, f
+	sub.waiting = &wait{after: r.After, fromEnd: r.FromEnd, done: r.Done}
+	if err := r.Set.add(sub, r.User, r.Sink); err != nil {
 		return nil, err
 	}
 	t.logs[r.Log] = f
@@ -113,9 +115,9 @@ func (t *shardTail) registerLocked(sub *Subscription) {
 	}
 	delete(t.waiting, sub.waiting.id)
 	t.nextID++
-	sub.waiting.id, sub.removed = t.nextID, 0
+	sub.waiting.id, sub.waiting.removed = t.nextID, 0
 	t.waiting[t.nextID] = sub
-	t.wishLocked(register{id: t.nextID, log: sub.follow.log, user: sub.user}.append(nil))
+	t.wishLocked(register{id: t.nextID, log: sub.follow.log, user: sub.set.user}.append(nil))
 }
 
 // wishLocked queues a wish. Without a stream there is no need to: everything is
@@ -202,7 +204,7 @@ func (l *lockedTail) pushed(p push) {
 		return
 	}
 	f.last = max(f.last, upto)
-	d := delivery{push: p, upto: upto, last: f.last, policy: &f.policy, selective: slices.ContainsFunc(p.entries, f.isSelective)}
+	d := delivery{push: p, upto: upto, last: f.last, policy: state.Policy{Notices: f.notices}, selective: slices.ContainsFunc(p.entries, f.isSelective)}
 	for i := len(f.subs) - 1; i >= 0; i-- { // backwards, since it may remove the one it is at
 		t.deliverLocked(f.subs[i], &d)
 	}
@@ -226,13 +228,13 @@ func (l *lockedTail) answered(a answer) {
 
 	// A removal that was applied after the state was asked may have been pushed
 	// before the answer.
-	if a.refusal == state.None && sub.removed > a.last {
+	if a.refusal == state.None && w.removed > a.last {
 		a.refusal = state.NotMember
 	}
 	f := sub.follow
 	if a.refusal == state.None {
 		f.last = max(f.last, a.last)
-		f.policy.Notices = a.notices
+		f.notices = a.notices
 		sub.granted = a.last
 	}
 	if sub.status == starting {
@@ -289,7 +291,7 @@ func (t *shardTail) startLocked(sub *Subscription, w *wait, a answer) {
 func (t *shardTail) lateLocked(sub *Subscription) {
 	if sub.seen < sub.follow.last {
 		sub.behind = true
-		sub.sink.Late()
+		sub.set.sink.Late()
 	}
 }
 
@@ -306,7 +308,7 @@ func (l *lockedTail) cursorMoved(c cursor) {
 	}
 	for _, sub := range f.subs {
 		if sub.follows() {
-			sub.sink.DeliverCursor(Cursor{Log: f.log, User: c.user, Read: c.read, Delivered: c.delivered})
+			sub.set.sink.DeliverCursor(Cursor{Log: f.log, User: c.user, Read: c.read, Delivered: c.delivered})
 		}
 	}
 }
@@ -320,7 +322,7 @@ func (l *lockedTail) transient(log state.LogKey, message []byte) {
 	one := &Transient{Log: f.log, Message: slices.Clone(message)}
 	for _, sub := range f.subs {
 		if sub.follows() {
-			sub.sink.DeliverTransient(one)
+			sub.set.sink.DeliverTransient(one)
 		}
 	}
 }
@@ -338,7 +340,7 @@ func (t *shardTail) catchUp(sub *Subscription) {
 		sub.behind = false
 		return
 	}
-	if sub.sink.Deliver(b) {
+	if sub.set.sink.Deliver(b) {
 		sub.sent, sub.seen, sub.behind = f.last, f.last, false
 	}
 }

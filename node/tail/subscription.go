@@ -55,9 +55,7 @@ type Transient struct {
 
 // Subscription is one session's interest in one log.
 type Subscription struct {
-	user wire.UserID
-	sink Sink
-	set  *Set
+	set *Set
 
 	// Guarded by the shard tail's lock.
 	follow  *follow
@@ -65,7 +63,6 @@ type Subscription struct {
 	seen    wire.Offset  // at or past sent: what lies between is not for the reader
 	granted wire.Offset  // the state has said at this offset that the user may
 	waiting *wait        // the registration without an answer
-	removed wire.Offset  // while waiting: a push has removed the user at this offset
 	status  subscription // what becomes of it
 	behind  bool         // the sink is to be told "behind"
 }
@@ -83,6 +80,7 @@ type wait struct {
 	id      uint64
 	after   wire.Offset // where to begin
 	fromEnd bool        // or at the log's end
+	removed wire.Offset // a push has removed the user at this offset
 	doubted bool        // the log ended before it, and the hub is asked again
 	done    func(Started, error)
 }
@@ -103,7 +101,7 @@ type follow struct {
 	last wire.Offset // the last offset the edge knows
 	subs []*Subscription
 
-	policy state.Policy // as much of it as decides who sees what
+	notices bool // members are told who comes and goes
 }
 
 // MaxSubscriptions is how many logs one session may follow.
@@ -115,15 +113,29 @@ var ErrTwice = errors.New("tail: the session follows this log already")
 // ErrTooMany is returned beyond MaxSubscriptions.
 var ErrTooMany = errors.New("tail: the session follows too many logs")
 
-// Set is the subscriptions of one session. Its zero value is empty.
+// Set is the subscriptions of one session: they have one user and one sink. Its
+// zero value is empty.
 type Set struct {
+	user wire.UserID // set with the first subscription, and then constant
+	sink Sink
+
 	mu   sync.Mutex
 	subs []*Subscription
 }
 
-func (s *Set) add(sub *Subscription) error {
+// Grow makes room for n more subscriptions at once.
+func (s *Set) Grow(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.subs = slices.Grow(s.subs, n)
+}
+
+func (s *Set) add(sub *Subscription, user wire.UserID, sink Sink) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sink == nil {
+		s.user, s.sink = user, sink
+	}
 	switch {
 	case s.find(sub.follow.log) >= 0:
 		return ErrTwice
