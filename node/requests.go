@@ -19,6 +19,9 @@ import (
 const (
 	// maxPositions is how many logs one request may subscribe to.
 	maxPositions = 100
+	// subscriptionBlock is how many subscriptions share one piece of memory, which
+	// is free when all of them have ended.
+	subscriptionBlock = 8
 	// maxUnread is how many conversations one request may ask about.
 	maxUnread = 50
 	// uniqueTries is how often the entry of a member set is asked again after
@@ -35,9 +38,13 @@ func (b *backend) subscribe(s *session.Session, req *pb.Request, r *pb.Subscribe
 		return
 	}
 	g := &granting{s: s, id: req.GetId(), left: len(r.GetPositions()), logs: make([]*pb.SubscribedLog, len(r.GetPositions()))}
-	timer := time.AfterFunc(requestTimeout, func() { g.giveUp(b.edge) })
-	g.stop = func() { timer.Stop() }
+	g.timer = time.AfterFunc(requestTimeout, func() { g.giveUp(b.edge) })
+	s.Logs.Grow(len(r.GetPositions()))
+	var block []tail.Subscription
 	for i, p := range r.GetPositions() {
+		if i%subscriptionBlock == 0 {
+			block = make([]tail.Subscription, min(subscriptionBlock, len(r.GetPositions())-i))
+		}
 		ref := p.GetLog()
 		log := state.LogKey{App: s.Identity.App, Conversation: wire.ConversationID(ref.GetConversation())}
 		if ref.GetConversation() == "" && s.Identity.User == "" {
@@ -51,7 +58,7 @@ func (b *backend) subscribe(s *session.Session, req *pb.Request, r *pb.Subscribe
 			continue
 		}
 		sub, err := b.edge.Subscribe(tail.Request{
-			Log: log, User: s.Identity.User, After: wire.Offset(p.GetAfter()), FromEnd: p.GetFromEnd(), Sink: s, Set: &s.Logs,
+			Log: log, User: s.Identity.User, After: wire.Offset(p.GetAfter()), FromEnd: p.GetFromEnd(), Sink: s, Set: &s.Logs, Into: &block[i%subscriptionBlock],
 			Done: func(started tail.Started, err error) { g.done(i, ref, started, refusal(op, err)) },
 		})
 		if err != nil {
@@ -82,9 +89,9 @@ func refusal(op string, err error) error {
 
 // granting gathers the answers to one subscribe request.
 type granting struct {
-	s    *session.Session
-	id   uint64
-	stop func()
+	s     *session.Session
+	id    uint64
+	timer *time.Timer
 
 	mu   sync.Mutex
 	logs []*pb.SubscribedLog
@@ -117,7 +124,7 @@ func (g *granting) done(i int, ref *pb.LogRef, started tail.Started, err error) 
 
 func (g *granting) sendLocked() {
 	g.sent = true
-	g.stop()
+	g.timer.Stop()
 	g.s.Answer(&pb.Response{Id: g.id, Result: &pb.Response_Subscribed{Subscribed: &pb.Subscribed{Logs: g.logs}}})
 }
 
