@@ -12,7 +12,8 @@
 //   - Before the sign-in a client can make the node hold one small frame for
 //     ten seconds, and nothing else.
 //   - The queue of a session is bounded. An answer always fits, since the
-//     requests in flight are bounded; a push that does not fit is refused to its
+//     requests in flight are bounded and nothing more is read from a client that
+//     does not take his answers; a push that does not fit is refused to its
 //     sender and the session says "behind" once the queue is empty.
 //   - The user of a request is the session's, never a field of the request.
 package session

@@ -36,7 +36,8 @@ type Options struct {
 	MaxInFlight int
 	// MaxQueueBytes bounds the pushes that wait to be written. One that does
 	// not fit is dropped, and the client is told that it is behind. Default
-	// 256 KiB.
+	// 256 KiB. While more than that is unsent, answers included, nothing more is
+	// read from the client.
 	MaxQueueBytes int
 	// Renew is how long, at least, Serve goes on in one goroutine after work that
 	// makes its stack grow; then it returns ErrRenew. Default 0: for ever.
@@ -121,7 +122,9 @@ type Session struct {
 type queue struct {
 	frames   [][]byte
 	spare    [][]byte // the last batch's slice, to be used again
-	bytes    int
+	bytes    int           // of frames
+	unsent   int           // bytes of frames, and of what is being written
+	room     chan struct{} // not nil: closed once less is unsent, or the session closes
 	inFlight int
 	writing  bool // drain runs
 	late     bool // a push was refused since the last CatchUp
@@ -259,6 +262,9 @@ func decodeHello(frame []byte) (*pb.Hello, error) {
 func (s *Session) read() error {
 	idle := 3 * s.opts.Heartbeat
 	for {
+		if !s.awaitRoom() {
+			return transport.ErrClosed
+		}
 		now := time.Now()
 		if s.grown && s.opts.Renew > 0 && now.Sub(s.fresh) >= s.opts.Renew {
 			s.grown, s.fresh = false, now
@@ -289,6 +295,32 @@ func (s *Session) read() error {
 		default:
 			return fmt.Errorf("%w: a frame this node does not know", transport.ErrMalformed)
 		}
+	}
+}
+
+// awaitRoom waits while too much is unsent: who does not take the answers to what
+// he asked is not listened to. It returns false when the session is closing.
+func (s *Session) awaitRoom() bool {
+	for {
+		s.mu.Lock()
+		if s.q.closing || s.q.unsent <= s.opts.MaxQueueBytes {
+			defer s.mu.Unlock()
+			return !s.q.closing
+		}
+		if s.q.room == nil {
+			s.q.room = make(chan struct{})
+		}
+		room := s.q.room
+		s.mu.Unlock()
+		<-room
+	}
+}
+
+// wakeLocked lets the reading goroutine look again whether there is room.
+func (s *Session) wakeLocked() {
+	if s.q.room != nil {
+		close(s.q.room)
+		s.q.room = nil
 	}
 }
 
@@ -418,6 +450,7 @@ func (s *Session) Close(code transport.CloseCode, cause error) {
 		s.q.frames = append(s.q.frames, last)
 	}
 	s.q.closing, s.q.code, s.q.reason = true, code, reason
+	s.wakeLocked()
 	s.startLocked()
 }
 
@@ -433,6 +466,7 @@ func (s *Session) queueLocked(frame []byte) {
 	}
 	s.q.frames = append(s.q.frames, frame)
 	s.q.bytes += len(frame)
+	s.q.unsent += len(frame)
 	s.startLocked()
 }
 
@@ -448,7 +482,7 @@ func (s *Session) startLocked() {
 func (s *Session) drain() {
 	for {
 		s.mu.Lock()
-		batch, late := s.q.frames, s.q.late
+		batch, size, late := s.q.frames, s.q.bytes, s.q.late
 		s.q.frames, s.q.spare = s.q.spare[:0], nil
 		s.q.bytes = 0
 		if len(batch) == 0 && !late {
@@ -470,6 +504,8 @@ func (s *Session) drain() {
 		}
 		clear(batch)
 		s.mu.Lock()
+		s.q.unsent -= size
+		s.wakeLocked()
 		if cap(batch) <= 64 { // a burst's slice is not kept for the idle time after it
 			s.q.spare = batch[:0]
 		}
