@@ -124,7 +124,7 @@ func (s *State) applyAll(entries []LogEntry) ([][]Result, error) {
 		if results[i], err = b.entry(e); err != nil {
 			return nil, fmt.Errorf("apply entry %d of term %d: %w", e.Index, e.Term, err)
 		}
-		if b.t.writes.Len() >= s.opts.BatchBytes || b.scrub != nil {
+		if b.t.own.bytes >= s.opts.BatchBytes || b.scrub != nil {
 			if err := b.commit(); err != nil {
 				return nil, err
 			}

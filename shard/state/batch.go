@@ -16,13 +16,12 @@ import (
 // them, those that were written since the last commit. All writes go through
 // the hash chain.
 type batch struct {
-	db     *pebble.DB
-	rng    wire.SlotRange
-	writes *pebble.Batch // nil: nothing was begun
-	own    overlay
-	it     *pebble.Iterator // of the store as it was before the batch; opened by the first scan
-	err    error
-	chain  xxhash.Digest
+	db    *pebble.DB
+	rng   wire.SlotRange
+	own   overlay
+	it    *pebble.Iterator // of the store as it was before the batch; opened by the first scan
+	err   error
+	chain xxhash.Digest
 }
 
 // begin starts the hash chain of an entry. The chain's link is
@@ -32,9 +31,6 @@ type batch struct {
 // where a write is its kind (1 set, 2 delete, 3 delete range), the lengths of
 // key and value and the two, in the order in which they are made.
 func (b *batch) begin(previous, index uint64) {
-	if b.writes == nil {
-		b.writes = b.db.NewBatch()
-	}
 	b.chain.Reset()
 	var head [16]byte
 	binary.BigEndian.PutUint64(head[:8], previous)
@@ -64,27 +60,18 @@ func (b *batch) link(kind byte, key, value []byte) {
 // put writes a row. It keeps neither key nor value.
 func (b *batch) put(key, value []byte) {
 	b.link(writeSet, key, value)
-	if err := b.writes.Set(key, value, nil); err != nil {
-		b.fail(fmt.Errorf("add a row to the batch: %w", err))
-	}
-	b.own.row(key).value = b.own.keep(value)
+	b.own.put(key, value)
 }
 
 // delete removes a row, whether it is there or not.
 func (b *batch) delete(key []byte) {
 	b.link(writeDelete, key, nil)
-	if err := b.writes.Delete(key, nil); err != nil {
-		b.fail(fmt.Errorf("delete a row in the batch: %w", err))
-	}
-	b.own.row(key).value = nil
+	b.own.delete(key)
 }
 
 // deleteRange removes the rows in [lo, hi), which are of one slot and table.
 func (b *batch) deleteRange(lo, hi []byte) {
 	b.link(writeDeleteRange, lo, hi)
-	if err := b.writes.DeleteRange(lo, hi, nil); err != nil {
-		b.fail(fmt.Errorf("delete rows in the batch: %w", err))
-	}
 	b.own.cutOut(lo, hi)
 }
 
@@ -111,7 +98,7 @@ func (b *batch) get(key []byte) []byte {
 		b.fail(fmt.Errorf("read a row: %w", err))
 		return nil
 	}
-	v = bytes.Clone(v)
+	v = b.own.arena.keep(v)
 	if err := closer.Close(); err != nil {
 		b.fail(fmt.Errorf("read a row: %w", err))
 	}
@@ -215,10 +202,7 @@ func (b *batch) checkIterator(it *pebble.Iterator) {
 func (b *batch) commit(key []byte, r Record) error {
 	err := b.err
 	if err == nil {
-		err = b.writes.Set(key, AppendRecord(nil, r), nil)
-	}
-	if err == nil {
-		err = b.writes.Commit(pebble.NoSync)
+		err = b.write(key, AppendRecord(nil, r))
 	}
 	if err != nil {
 		return fmt.Errorf("commit entry %d: %w", r.Applied, err)
@@ -226,14 +210,37 @@ func (b *batch) commit(key []byte, r Record) error {
 	return b.reset()
 }
 
+// write hands Pebble what was written, each row once and in the order of the
+// keys: in the memtable a row is found from the one before it. Ranges are
+// deleted first: rows that were written into one after that lie over it, and
+// those from before are deleted one by one, too.
+func (b *batch) write(recordKey, record []byte) error {
+	w := b.db.NewBatchWithSize(b.own.bytes + len(recordKey) + len(record) + writeBytes)
+	err := w.Set(recordKey, record, nil)
+	for _, c := range b.own.cuts {
+		err = errors.Join(err, w.DeleteRange(c.lo, c.hi, nil))
+	}
+	for _, p := range b.own.inOrder() {
+		if err != nil {
+			break
+		}
+		if p.row.value == nil {
+			err = w.Delete(p.row.key, nil)
+		} else {
+			err = w.Set(p.row.key, p.row.value, nil)
+		}
+	}
+	if err == nil {
+		err = w.Commit(pebble.NoSync)
+	}
+	return errors.Join(err, w.Close())
+}
+
 // reset drops what was written.
 func (b *batch) reset() error {
 	var err error
 	if b.it != nil {
 		err, b.it = b.it.Close(), nil
-	}
-	if b.writes != nil {
-		err, b.writes = errors.Join(err, b.writes.Close()), nil
 	}
 	b.own.clear()
 	return err

@@ -2,6 +2,8 @@ package state
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -9,76 +11,110 @@ import (
 
 // overlay is the rows that a batch has written so far.
 //
-// It is a map, because nearly all reads of apply are of one key. Only when
-// something is scanned the rows are chained by (slot, table), and those that
-// the scan needs are sorted. (An indexed batch would sort every write.)
+// It is a hash table, because nearly all reads of apply are of one key. Only
+// when something is scanned the rows are chained by (slot, table), and those
+// that the scan needs are sorted. (An indexed batch would sort every write.)
 //
-// One overlay serves all batches, so that its maps are not grown each time.
+// One overlay serves all batches: its memory is used again.
 type overlay struct {
-	rows    map[uint64]*overlayRow // by the key's hash
-	all     []*overlayRow          // in the order of their first write
-	heads   map[uint32]*overlayRow // by slot and table: of all up to indexed, the newest first
-	indexed int
+	table   []uint32       // a row's number + 1, at the place of its key's hash or the next free one; 0: free
+	rows    [][]overlayRow // in chunks, so that a row stays where it is
+	count   int            // of rows
+	heads   map[uint32]*overlayRow
+	indexed int        // rows chained in heads, by slot and table, the newest first
 	cuts    []keyRange // range deletions in the batch
-	slab    []overlayRow
-	arena   []byte
+	arena   arena      // of keys and values
+	bytes   int        // of all writes
+	sorted  []placed   // scratch
 }
 
 // overlayRow is a row that the batch wrote, or deleted: then value is nil.
 type overlayRow struct {
 	key   []byte
 	value []byte
-	same  *overlayRow // another row whose key has the same hash
+	hash  uint64
 	next  *overlayRow // another row of the slot and table
 }
 
 type keyRange struct{ lo, hi []byte }
 
+const (
+	overlayChunk = 64
+
+	// keptRows is how many rows' memory is kept for the next batch.
+	keptRows = 4096
+
+	// writeBytes is about what a write takes beside its key and value.
+	writeBytes = 16
+)
+
 func newOverlay() overlay {
-	return overlay{rows: map[uint64]*overlayRow{}, heads: map[uint32]*overlayRow{}}
+	return overlay{table: make([]uint32, 4*overlayChunk), heads: map[uint32]*overlayRow{}}
 }
 
-// row finds or makes the overlay's row of a key.
-func (o *overlay) row(key []byte) *overlayRow {
-	hash := xxhash.Sum64(key)
-	first := o.rows[hash]
-	for r := first; r != nil; r = r.same {
-		if bytes.Equal(r.key, key) {
-			return r
+func (o *overlay) at(i int) *overlayRow { return &o.rows[i/overlayChunk][i%overlayChunk] }
+
+// place is where a key's row is in the table, or would be.
+func (o *overlay) place(key []byte, hash uint64) uint64 {
+	mask := uint64(len(o.table) - 1)
+	at := hash & mask
+	for ; o.table[at] != 0; at = (at + 1) & mask {
+		if r := o.at(int(o.table[at]) - 1); r.hash == hash && bytes.Equal(r.key, key) {
+			break
 		}
 	}
-	if len(o.slab) == 0 {
-		o.slab = make([]overlayRow, 64)
-	}
-	r := &o.slab[0]
-	o.slab = o.slab[1:]
-	r.key, r.same = o.keep(key), first
-	o.rows[hash] = r
-	o.all = append(o.all, r)
-	return r
+	return at
 }
 
-// find returns the overlay's row of a key, or nil.
+// find returns the row of a key, or nil.
 func (o *overlay) find(key []byte) *overlayRow {
-	if len(o.all) == 0 {
+	if o.count == 0 {
 		return nil
 	}
-	for r := o.rows[xxhash.Sum64(key)]; r != nil; r = r.same {
-		if bytes.Equal(r.key, key) {
-			return r
-		}
+	if n := o.table[o.place(key, xxhash.Sum64(key))]; n != 0 {
+		return o.at(int(n) - 1)
 	}
 	return nil
 }
 
-// keep copies a value into the arena. It is never nil.
-func (o *overlay) keep(value []byte) []byte {
-	if len(o.arena)+len(value) > cap(o.arena) {
-		o.arena = make([]byte, 0, max(16<<10, len(value)))
+// put notes a row that is written. It keeps neither key nor value.
+func (o *overlay) put(key, value []byte) {
+	o.bytes += len(key) + len(value) + writeBytes
+	o.row(key).value = o.arena.keep(value)
+}
+
+// delete notes a row that is deleted.
+func (o *overlay) delete(key []byte) {
+	o.bytes += len(key) + writeBytes
+	o.row(key).value = nil
+}
+
+// row finds or makes the row of a key.
+func (o *overlay) row(key []byte) *overlayRow {
+	hash := xxhash.Sum64(key)
+	at := o.place(key, hash)
+	if n := o.table[at]; n != 0 {
+		return o.at(int(n) - 1)
 	}
-	n := len(o.arena)
-	o.arena = append(o.arena, value...)
-	return o.arena[n:len(o.arena):len(o.arena)]
+	if o.count == len(o.rows)*overlayChunk {
+		o.rows = append(o.rows, make([]overlayRow, overlayChunk))
+	}
+	r := o.at(o.count)
+	*r = overlayRow{key: o.arena.keep(key), hash: hash}
+	o.count++
+	o.table[at] = uint32(o.count)
+	if 2*o.count > len(o.table) {
+		o.grow()
+	}
+	return r
+}
+
+func (o *overlay) grow() {
+	o.table = make([]uint32, 2*len(o.table))
+	for i := range o.count {
+		r := o.at(i)
+		o.table[o.place(r.key, r.hash)] = uint32(i) + 1
+	}
 }
 
 func slotTable(key []byte) uint32 {
@@ -95,14 +131,24 @@ func (o *overlay) cut(key []byte) bool {
 	return false
 }
 
+// cutOut notes that the batch deletes the rows in [lo, hi), which are of one
+// slot and table.
+func (o *overlay) cutOut(lo, hi []byte) {
+	o.bytes += len(lo) + len(hi) + writeBytes
+	for _, r := range o.written(lo, hi) {
+		r.value = nil
+	}
+	o.cuts = append(o.cuts, keyRange{lo: bytes.Clone(lo), hi: bytes.Clone(hi)})
+}
+
 // written returns the batch's own rows in [lo, hi), deleted ones too, in order.
 // Both ends are of one slot and table.
 func (o *overlay) written(lo, hi []byte) []*overlayRow {
-	for _, r := range o.all[o.indexed:] {
+	for ; o.indexed < o.count; o.indexed++ {
+		r := o.at(o.indexed)
 		at := slotTable(r.key)
 		r.next, o.heads[at] = o.heads[at], r
 	}
-	o.indexed = len(o.all)
 	var own []*overlayRow
 	for r := o.heads[slotTable(lo)]; r != nil; r = r.next {
 		if bytes.Compare(r.key, lo) >= 0 && bytes.Compare(r.key, hi) < 0 {
@@ -113,27 +159,88 @@ func (o *overlay) written(lo, hi []byte) []*overlayRow {
 	return own
 }
 
-// cutOut notes that the batch deletes the rows in [lo, hi), which are of one
-// slot and table.
-func (o *overlay) cutOut(lo, hi []byte) {
-	for _, r := range o.written(lo, hi) {
-		r.value = nil
-	}
-	o.cuts = append(o.cuts, keyRange{lo: bytes.Clone(lo), hi: bytes.Clone(hi)})
+// placed is a row with the first bytes of its key, which nearly always decide
+// its place among others.
+type placed struct {
+	first uint64
+	row   *overlayRow
 }
 
-// keptRows is how large the overlay's maps may be to be kept for the next
-// batch: clearing a map costs what it once held.
-const keptRows = 4096
-
-// clear drops what the overlay holds of a batch.
-func (o *overlay) clear() {
-	if len(o.all) > keptRows {
-		o.rows, o.heads, o.all = map[uint64]*overlayRow{}, map[uint32]*overlayRow{}, nil
+// inOrder returns all rows in the order of their keys. It is valid until clear.
+func (o *overlay) inOrder() []placed {
+	for i := range o.count {
+		r := o.at(i)
+		var first [8]byte
+		copy(first[:], r.key)
+		o.sorted = append(o.sorted, placed{binary.BigEndian.Uint64(first[:]), r})
 	}
-	clear(o.rows)
+	slices.SortFunc(o.sorted, func(a, b placed) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		return bytes.Compare(a.row.key, b.row.key)
+	})
+	return o.sorted
+}
+
+// clear drops what the overlay holds of a batch. Keys and values that it gave
+// out are not valid any more.
+func (o *overlay) clear() {
+	if o.count > keptRows {
+		*o = newOverlay()
+		return
+	}
+	clear(o.table)
 	clear(o.heads)
-	clear(o.all)
-	o.all, o.indexed, o.slab, o.arena = o.all[:0], 0, nil, nil
-	o.cuts = o.cuts[:0]
+	o.sorted, o.cuts = o.sorted[:0], o.cuts[:0]
+	o.count, o.indexed, o.bytes = 0, 0, 0
+	o.arena.clear()
+}
+
+// arena holds bytes that are dropped together.
+type arena struct {
+	chunks [][]byte
+	used   int // chunks in use; the last of them is being filled
+}
+
+const (
+	arenaChunk = 16 << 10
+	keptChunks = 16 // whose memory is kept by clear
+)
+
+// keep copies a value into the arena. The copy is never nil.
+func (a *arena) keep(value []byte) []byte {
+	if a.used == 0 || len(a.chunks[a.used-1])+len(value) > cap(a.chunks[a.used-1]) {
+		a.next(len(value))
+	}
+	last := &a.chunks[a.used-1]
+	n := len(*last)
+	*last = append(*last, value...)
+	return (*last)[n:len(*last):len(*last)]
+}
+
+// next begins another chunk, with room for so many bytes.
+func (a *arena) next(size int) {
+	if a.used == len(a.chunks) {
+		a.chunks = append(a.chunks, nil)
+	}
+	if cap(a.chunks[a.used]) < size {
+		a.chunks[a.used] = make([]byte, 0, max(arenaChunk, size))
+	}
+	a.used++
+}
+
+func (a *arena) clear() {
+	if len(a.chunks) > keptChunks {
+		clear(a.chunks[keptChunks:])
+		a.chunks = a.chunks[:keptChunks]
+	}
+	for i := range a.chunks {
+		if cap(a.chunks[i]) > arenaChunk {
+			a.chunks[i] = nil
+			continue
+		}
+		a.chunks[i] = a.chunks[i][:0]
+	}
+	a.used = 0
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -134,5 +135,44 @@ func TestWriteOutside(t *testing.T) {
 		if err := txn.reset(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestBatchLargerThanKept fills batches beyond the memory that is kept between
+// them, and small ones in between: none sees rows of another.
+func TestBatchLargerThanKept(t *testing.T) {
+	s := newScript(t).state
+	txn := newTxn(s)
+	key := func(i int) []byte {
+		return scope{slot: wire.Slot(i % 5), app: "app", root: "tea"}.number(nil, tableMessage, uint64(i))
+	}
+	for round, rows := range []int{10, 3 * keptRows, 10, 2 * keptRows, 10} {
+		txn.beginEntry(uint64(round+1), 1000)
+		if txn.own.find(key(1)) != nil {
+			t.Fatalf("round %d begins with rows", round)
+		}
+		for i := range rows {
+			txn.put(key(i), fmt.Appendf(nil, "%d of %d", i, round))
+		}
+		txn.put(key(0), bytes.Repeat([]byte{1}, 3*arenaChunk))
+		txn.delete(key(1))
+		check := func(when string) {
+			for i := 2; i < rows; i++ {
+				if got, want := string(txn.get(key(i))), fmt.Sprintf("%d of %d", i, round); got != want {
+					t.Fatalf("%s: row %d is %q, want %q", when, i, got, want)
+				}
+			}
+			if n := len(txn.get(key(0))); n != 3*arenaChunk {
+				t.Errorf("%s: the large row has %d bytes", when, n)
+			}
+			if v := txn.get(key(1)); v != nil {
+				t.Errorf("%s: the deleted row is %q", when, v)
+			}
+		}
+		check("before the commit")
+		if err := txn.commit(Record{Applied: uint64(round + 1)}); err != nil {
+			t.Fatal(err)
+		}
+		check("after the commit")
 	}
 }

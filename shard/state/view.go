@@ -14,8 +14,9 @@ import (
 // apply. Its error is remembered and reported once at the end, so that a reader
 // of rows does not branch after each one; after an error everything is absent.
 type reader interface {
-	// get returns the row's value, or nil when there is none. The value may be
-	// kept, and must not be changed.
+	// get returns the row's value, or nil when there is none. The value must
+	// not be changed, and in apply it is valid only until the batch is
+	// committed: what is decoded from it shares nothing with it.
 	get(key []byte) []byte
 	// scan calls f with the rows in [lo, hi) in order, until it returns false.
 	// Key and value are valid only during the call.
