@@ -121,7 +121,7 @@ type Session struct {
 // queue is what waits to be written.
 type queue struct {
 	frames   [][]byte
-	spare    [][]byte // the last batch's slice, to be used again
+	spare    [][]byte      // the last batch's slice, to be used again
 	bytes    int           // of frames
 	unsent   int           // bytes of frames, and of what is being written
 	room     chan struct{} // not nil: closed once less is unsent, or the session closes
