@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,22 +19,70 @@ type ending struct {
 	closed atomic.Bool                // Close was called
 	over   atomic.Bool                // the socket has nothing more to read
 	told   atomic.Pointer[CloseError] // what the other side closed with
-	turn   chan struct{}              // full while somebody reads the socket
+	turn   turn                       // of who reads the socket
 }
 
-func newEnding() ending {
-	// Capacity 1: the channel is a lock that can be waited for with a timeout.
-	return ending{turn: make(chan struct{}, 1)}
+// turn is a lock that can be waited for with a timeout. It has a channel only
+// while it is waited for: each connection has a turn, and few ever wait.
+type turn struct {
+	mu    sync.Mutex
+	taken bool
+	freed chan struct{} // closed when the turn is given back; nil: nobody waits
+}
+
+// try takes the turn if it is free.
+func (t *turn) try() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken {
+		return false
+	}
+	t.taken = true
+	return true
+}
+
+// wait takes the turn once it is free, and tells whether it was before one of
+// the two channels said that it is too late.
+func (t *turn) wait(late <-chan time.Time, gone <-chan struct{}) bool {
+	for {
+		t.mu.Lock()
+		if !t.taken {
+			t.taken = true
+			t.mu.Unlock()
+			return true
+		}
+		if t.freed == nil {
+			t.freed = make(chan struct{})
+		}
+		freed := t.freed
+		t.mu.Unlock()
+		select {
+		case <-freed:
+		case <-gone:
+			return false
+		case <-late:
+			return false
+		}
+	}
+}
+
+// give gives the turn back.
+func (t *turn) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken = false
+	if t.freed != nil {
+		close(t.freed)
+		t.freed = nil
+	}
 }
 
 // read reads the socket on behalf of the reader.
 func (e *ending) read(p []byte, read func([]byte) (int, error)) (int, error) {
-	select {
-	case e.turn <- struct{}{}:
-	default:
+	if !e.turn.try() {
 		return 0, ErrClosed // Close has the turn
 	}
-	defer func() { <-e.turn }()
+	defer e.turn.give()
 	if e.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -48,12 +97,7 @@ func (e *ending) read(p []byte, read func([]byte) (int, error)) (int, error) {
 func (e *ending) drain(until time.Time, read func([]byte) (int, error)) {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
-	select {
-	case e.turn <- struct{}{}:
-	case <-timer.C:
-		return
-	}
-	if e.over.Load() {
+	if !e.turn.wait(timer.C, nil) || e.over.Load() {
 		return
 	}
 	var scrap [512]byte

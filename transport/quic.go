@@ -48,14 +48,11 @@ type quicConn struct {
 	stream *quic.Stream
 	reader frameReader
 	ending ending
-	turn   chan struct{} // full while somebody writes the stream, and after its end
+	turn   turn // of who writes the stream; taken for ever after its end
 }
 
 func newQUICConn(raw *quic.Conn, stream *quic.Stream, hold int) *quicConn {
-	c := &quicConn{
-		raw: raw, stream: stream, ending: newEnding(),
-		turn: make(chan struct{}, 1), // capacity: a lock that can be waited for with a timeout
-	}
+	c := &quicConn{raw: raw, stream: stream}
 	c.reader.src = quicSource{c}
 	c.reader.hold = hold
 	c.reader.limit.Store(DefaultReadLimit)
@@ -109,23 +106,15 @@ func (c *quicConn) readEnd() error {
 func (c *quicConn) finish(until time.Time) bool {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
-	select {
-	case c.turn <- struct{}{}: // for ever: nothing is written after the end
-		return c.stream.Close() == nil
-	case <-c.raw.Context().Done():
-		return false
-	case <-timer.C:
-		return false
-	}
+	// It is never given back: nothing is written after the end.
+	return c.turn.wait(timer.C, c.raw.Context().Done()) && c.stream.Close() == nil
 }
 
 func (c *quicConn) WriteFrames(frames [][]byte) error {
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	default: // the stream has its end
+	if !c.turn.try() { // the stream has its end
 		return c.explain("write", ErrLost)
 	}
+	defer c.turn.give()
 	if c.ending.closed.Load() {
 		return ErrClosed
 	}

@@ -28,7 +28,7 @@ func newTLSConn(raw *tls.Conn) (*tlsConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tlsConn{raw: raw, peer: id.Node, ending: newEnding()}
+	c := &tlsConn{raw: raw, peer: id.Node}
 	c.reader.src = tlsSource{c}
 	c.reader.ends = true
 	c.reader.hold = nodeBuffer

@@ -49,7 +49,7 @@ type wsConn struct {
 }
 
 func newWSConn(raw *websocket.Conn, hold int) *wsConn {
-	c := &wsConn{raw: raw, ending: newEnding()}
+	c := &wsConn{raw: raw}
 	c.reader.src = wsSource{c}
 	c.reader.hold = hold
 	c.reader.limit.Store(DefaultReadLimit)
