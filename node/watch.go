@@ -26,6 +26,7 @@ type watcher struct {
 	s   *session.Session
 	b   *backend
 	set tail.Set
+	sub tail.Subscription
 }
 
 // watchUser begins to follow a session's user log.
@@ -33,7 +34,7 @@ func (b *backend) watchUser(s *session.Session) {
 	w := &watcher{s: s, b: b}
 	s.OnEnd(w.set.Close)
 	_, err := b.edge.Subscribe(tail.Request{
-		Log: state.LogKey{App: s.Identity.App, User: s.Identity.User}, User: s.Identity.User, FromEnd: true, Sink: w, Set: &w.set,
+		Log: state.LogKey{App: s.Identity.App, User: s.Identity.User}, User: s.Identity.User, FromEnd: true, Sink: w, Set: &w.set, Into: &w.sub,
 		Done: func(tail.Started, error) {
 			// What happened between the sign-in and now is in no push.
 			b.waits.Go(w.check)
