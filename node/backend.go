@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -48,6 +49,7 @@ type backend struct {
 	waits sync.WaitGroup
 
 	sessions sessions
+	stopping atomic.Bool // the node closes its sessions
 }
 
 // SignIn implements session.Backend.
@@ -135,7 +137,7 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 	}
 	if will := hello.GetWill(); will != nil {
 		return b.change(ctx, op, h, &state.SetWill{
-			User: id.User, Session: name, Conversation: wire.ConversationID(will.GetConversation()),
+			User: id.User, Session: name, Node: string(b.self), Conversation: wire.ConversationID(will.GetConversation()),
 			ContentType: will.GetContentType(), Body: will.GetBody(),
 		})
 	}
@@ -197,17 +199,20 @@ func (b *backend) Ended(s *session.Session, clean bool) {
 	if s.Identity.User == "" || s.Tag == "" && !s.HasWill && !s.InRoom() {
 		return
 	}
-	user, name := s.Identity.User, s.Name
-	last := b.sessions.count(s.Identity.App, user) == 0
-	var c state.Command = &state.SessionsLost{Losses: []state.SessionLoss{{User: user, Tag: s.Tag, Session: name, Last: last}}}
-	if clean {
-		c = &state.Logout{User: user, Tag: s.Tag, Session: name}
+	if b.stopping.Load() && !clean {
+		return // its client moves to another node; what it does not take anew ends with this node's lease
 	}
+	if !clean {
+		b.waits.Go(func() { b.reportLost(s) })
+		return
+	}
+	user := s.Identity.User
+	logout := &state.Logout{User: user, Tag: s.Tag, Session: s.Name}
 	b.waits.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
-		if err := b.change(ctx, "session.close", state.Header{App: s.Identity.App, Actor: user}, c); err != nil {
-			b.logger.Warn("end of a session was not told", "session", name, "error", err)
+		if err := b.change(ctx, "session.close", state.Header{App: s.Identity.App, Actor: user}, logout); err != nil {
+			b.reportLost(s) // so that what it held does not stay
 		}
 	})
 }

@@ -262,6 +262,57 @@ func TestTargetedMessageLeavesNoHole(t *testing.T) {
 	})
 }
 
+// TestWillOfALostEdge: the node that holds a user's session dies; his will is
+// sent, once, and his tag is free.
+func TestWillOfALostEdge(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		tom := c.dial("tom", c.nodes[0], nil)
+		defer c.shut(tom)
+		v := mustCreate(t, tom, "jerry")
+		wills := make(chan client.Message, 10)
+		mary := c.dial("mary", c.nodes[0], func(o *client.Options) {
+			o.Handlers.Transient = func(m client.Message) { wills <- m }
+		})
+		defer c.shut(mary)
+		if _, err := v.Add(t.Context(), "mary"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mary.Conversation(v.ID()).Subscribe(t.Context(), client.FromEnd); err != nil {
+			t.Fatal(err)
+		}
+		edge := c.other(c.nodes[0], c.leader(string(v.ID())))
+		if edge == nil {
+			edge = c.nodes[1]
+		}
+		withWill := func(o *client.Options) {
+			o.Tag, o.Will = "phone", &client.Will{Conversation: v.ID(), Body: []byte("jerry is gone")}
+			o.AttemptTimeout = time.Hour // he does not come back
+		}
+		jerry := c.dial("jerry", edge, withWill)
+		c.doors.Cut("client jerry", string(edge.id)+":2")
+		c.doors.Cut(string(edge.id)+":2", "client jerry")
+		c.crash(edge)
+		select {
+		case m := <-wills:
+			if string(m.Body) != "jerry is gone" || m.From != "jerry" || m.Conversation != v.ID() {
+				t.Errorf("the will is %+v", m)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("no will")
+		}
+		select {
+		case m := <-wills:
+			t.Errorf("a second will: %+v", m)
+		case <-time.After(time.Minute):
+		}
+		again := c.dial("jerry", c.nodes[0], func(o *client.Options) { o.Tag, o.Device = "phone", "other" })
+		c.shut(again)
+		_ = jerry.Close() // it has no connection any more
+		c.start(edge)
+		c.awaitServing(edge)
+	})
+}
+
 // awaitMembership waits until the user's own rows say that he is, or is not, in
 // a conversation.
 func awaitMembership(t *testing.T, q *client.Client, id wire.ConversationID, want bool) {

@@ -283,7 +283,14 @@ func (n *Node) openEdge(context.Context) error {
 		n.router.Close()
 		return nil
 	})
-	n.edge = tail.NewEdge(&hubDialer{router: n.router, mux: n.mux, table: n.table}, tail.Options{Logger: n.env.Logger})
+	n.edge = tail.NewEdge(&hubDialer{router: n.router, mux: n.mux, table: n.table}, tail.Options{
+		Logger: n.env.Logger,
+		Reconnected: func(id wire.ShardID) {
+			if n.serving.Load() {
+				n.backend.reconnected(id)
+			}
+		},
+	})
 	n.parts.push("tails", func() error {
 		n.edge.Close()
 		return nil
@@ -310,6 +317,7 @@ func (n *Node) openChores(context.Context) error {
 	}
 	n.parts.run("comparison of replicas", n.compareReplicas)
 	n.parts.run("steward", n.steward)
+	n.parts.run("watch over edges", n.watchEdges)
 	n.parts.push("leaderships", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 		defer cancel()
@@ -328,6 +336,7 @@ func (n *Node) openDoors(ctx context.Context) error {
 	n.doors = doors
 	n.parts.push("doors for clients", doors.Close)
 	n.parts.push("sessions", func() error {
+		n.backend.stopping.Store(true)
 		if n.backend.sessions.len() > 0 {
 			n.backend.sessions.goaway(sessionsDrain)
 			time.Sleep(sessionsDrain) // the clients' time to move, not a wait for something

@@ -19,6 +19,7 @@ import (
 
 // caller asks other nodes.
 type caller interface {
+	Call(ctx context.Context, to wire.NodeID, method uint8, body []byte) ([]byte, error)
 	CallAsync(to wire.NodeID, method uint8, body []byte, done func(answer []byte, err error))
 }
 
@@ -48,6 +49,8 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(n.scrubsFound()) })
 	case route.MethodSignal:
 		reply(nil, n.shards.signal(body))
+	case route.MethodLost:
+		n.later(reply, func(ctx context.Context) ([]byte, error) { return nil, n.serveLost(ctx, from, body) })
 	default:
 		reply(nil, wire.Errorf(wire.CodeInvalid, "", "node %s does not know method %d", from, method))
 	}
@@ -64,7 +67,7 @@ func (n *Node) later(reply func([]byte, error), work func(context.Context) ([]by
 }
 
 // Stream implements mux.Handler: an edge tails a shard's logs.
-func (h *peerHandler) Stream(ctx context.Context, _ wire.NodeID, method uint8, body []byte, stream *mux.Stream) {
+func (h *peerHandler) Stream(ctx context.Context, from wire.NodeID, method uint8, body []byte, stream *mux.Stream) {
 	n := (*Node)(h)
 	defer func() { _ = stream.Close() }()
 	if method != route.MethodTail || !n.serving.Load() {
@@ -79,7 +82,7 @@ func (h *peerHandler) Stream(ctx context.Context, _ wire.NodeID, method uint8, b
 	if hosted == nil {
 		return
 	}
-	if err := hosted.hub.Serve(ctx, stream); err != nil && !errors.Is(err, tail.ErrNotLeading) {
+	if err := hosted.hub.Serve(ctx, from, stream); err != nil && !errors.Is(err, tail.ErrNotLeading) {
 		n.env.Logger.Debug("feed ended", "shard", id, "error", err)
 	}
 }

@@ -51,6 +51,19 @@ func (l *sessions) count(app wire.AppID, user wire.UserID) int {
 	return l.user[userKey{app, user}]
 }
 
+// withTag returns the sessions that have taken a tag.
+func (l *sessions) withTag() []*session.Session {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var tagged []*session.Session
+	for s := range l.all {
+		if s.Tag != "" {
+			tagged = append(tagged, s)
+		}
+	}
+	return tagged
+}
+
 func (l *sessions) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -96,6 +96,8 @@ func (w *watcher) check() {
 			s.Close(transport.CloseInternal, err)
 		case s.Identity.Issued.Unix() < held.validAfter/1000:
 			s.Close(transport.CloseUnauthenticated, errKicked)
+		case s.Tag != "" && held.session == "":
+			closeLate(s)
 		case s.Tag != "" && held.session != s.Name:
 			s.Close(transport.CloseReplaced, errReplaced)
 		}

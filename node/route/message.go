@@ -20,6 +20,7 @@ const (
 	MethodScrubs  uint8 = 5 // what a node's replicas have found in scrubs
 	MethodTail    uint8 = 6 // a stream: an edge tails a shard's logs
 	MethodSignal  uint8 = 7 // a transient message for a shard's leader
+	MethodLost    uint8 = 8 // a session ended without a logout
 )
 
 // messageVersion is the first byte of every request and answer.

@@ -17,8 +17,9 @@ import (
 // plainConn is a pipe as a client's connection.
 type plainConn struct{ transport.Conn }
 
-func (plainConn) SignedIn()    {}
-func (plainConn) Kind() string { return "pipe" }
+func (plainConn) SignedIn()       {}
+func (plainConn) Kind() string    { return "pipe" }
+func (plainConn) Continue(func()) {}
 
 // translator is a backend that does of requests what every one of them goes
 // through, and checks that no replica could stumble over a command.

@@ -29,6 +29,10 @@ type Options struct {
 	// MaxPause bounds the pause between two tries to open a stream; the first
 	// is 20ms. Default 250ms.
 	MaxPause time.Duration
+	// Reconnected is told when a shard is tailed again after a time without a
+	// stream, during which the edge may have been taken for dead. It must not
+	// block. Default: nobody is told.
+	Reconnected func(wire.ShardID)
 	// Logger takes the edge's log. Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -36,6 +40,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Silence == 0 {
 		o.Silence = 2500 * time.Millisecond
+	}
+	if o.Reconnected == nil {
+		o.Reconnected = func(wire.ShardID) {}
 	}
 	if o.MaxPause == 0 {
 		o.MaxPause = 250 * time.Millisecond
@@ -174,7 +181,9 @@ func (t *shardTail) serve(ctx context.Context, stream Stream) error {
 
 	done := make(chan struct{})
 	var sender sync.WaitGroup
-	t.connected()
+	if t.connected() {
+		t.edge.opts.Reconnected(t.shard)
+	}
 	sender.Go(func() {
 		t.send(stream, done)
 		_ = stream.Close()

@@ -167,7 +167,7 @@ func (w *world) Open(context.Context, wire.ShardID, int) (Stream, error) {
 	w.mu.Lock()
 	w.streams = append(w.streams, edge)
 	w.mu.Unlock()
-	w.serving.Go(func() { _ = w.hub.Serve(context.Background(), hub) })
+	w.serving.Go(func() { _ = w.hub.Serve(context.Background(), "edge", hub) })
 	return edge, nil
 }
 

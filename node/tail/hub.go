@@ -171,8 +171,8 @@ func (h *Hub) DropNext() {
 
 // Serve feeds one edge until its stream ends, ctx is done or the replica does
 // not lead any more. It closes the stream.
-func (h *Hub) Serve(ctx context.Context, stream Stream) error {
-	f := &feed{ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]struct{}{}}
+func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, stream Stream) error {
+	f := &feed{edge: edge, ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]struct{}{}}
 	h.mu.Lock()
 	if !h.mu.leading {
 		h.mu.Unlock()
@@ -258,6 +258,26 @@ func (h *Hub) feedsLocked(log state.LogKey) []*feed {
 	return nil
 }
 
+// Edges returns the edges that tail the shard now.
+func (h *Hub) Edges() map[wire.NodeID]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	edges := make(map[wire.NodeID]bool, len(h.mu.feeds))
+	for f := range h.mu.feeds {
+		edges[f.edge] = true
+	}
+	return edges
+}
+
+// FollowedElsewhere tells whether an edge other than the given one follows a
+// log. An edge follows the user log of each of its sessions' users, so of a user
+// log it says whether the user is there.
+func (h *Hub) FollowedElsewhere(log state.LogKey, edge wire.NodeID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.feedsLocked(log), func(f *feed) bool { return f.edge != edge })
+}
+
 func (h *Hub) drop(f *feed, log state.LogKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -285,6 +305,7 @@ func (h *Hub) forget(f *feed) {
 
 // feed is what waits for one edge.
 type feed struct {
+	edge  wire.NodeID
 	logs  map[*interest]struct{} // guarded by the hub's mu
 	ready chan struct{}          // there is something to send
 

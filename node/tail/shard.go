@@ -28,6 +28,7 @@ type shardTail struct {
 	nextID  uint64
 	wishes  [][]byte
 	online  bool
+	met     bool // there was a stream
 }
 
 // doubt is a subscription that has seen more than the hub has: until a leader
@@ -146,12 +147,15 @@ func (t *shardTail) takeWishes() []byte {
 	return message
 }
 
-// connected registers everything anew with a hub that knows nothing of it.
-func (t *shardTail) connected() {
+// connected registers everything anew with a hub that knows nothing of it. It
+// tells whether there was a stream before.
+func (t *shardTail) connected() (again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	again, t.met = t.met, true
 	t.online = true
 	t.registerAllLocked()
+	return again
 }
 
 func (t *shardTail) registerAllLocked() {

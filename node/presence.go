@@ -1,0 +1,236 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/route"
+	"github.com/quorate/quorate/node/session"
+	"github.com/quorate/quorate/shard"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/bin"
+)
+
+// Who is there is soft: an edge follows the user log of each of its sessions,
+// so the leader of a user's shard knows on which edges he is. What outlives an
+// edge, a tag, a will and a room, is in the state, and ends when a session is
+// reported lost: by its edge, or by the leader when the edge itself is.
+
+const (
+	// edgeLease is how long an edge may be without a stream to a shard's leader
+	// before its sessions count as lost. A new leader calls nobody lost before
+	// one has passed.
+	edgeLease = 5 * time.Second
+	// lossesPerCommand bounds one SessionsLost.
+	lossesPerCommand = 200
+	// lostAgain is the pause before a loss is reported again.
+	lostAgain = time.Second
+)
+
+// lostSession is an edge's report of a session that ended without a logout.
+//
+//	| version 1 | shard | app | user | tag | session | others, 1 |
+type lostSession struct {
+	shard   wire.ShardID
+	app     wire.AppID
+	user    wire.UserID
+	tag     string
+	session string
+	others  bool // the user has other sessions on this edge
+}
+
+func (l lostSession) encode() []byte {
+	b := bin.AppendUvarint([]byte{1}, uint64(l.shard))
+	b = bin.AppendString(b, l.app)
+	b = bin.AppendString(b, l.user)
+	b = bin.AppendString(b, l.tag)
+	b = bin.AppendString(b, l.session)
+	return bin.AppendBool(b, l.others)
+}
+
+func decodeLost(b []byte) (lostSession, error) {
+	r := bin.NewReader(b)
+	if v := r.Byte(); v != 1 {
+		r.Fail(bin.ErrRange)
+	}
+	l := lostSession{
+		shard: wire.ShardID(r.Uvarint()), app: wire.AppID(r.String()), user: wire.UserID(r.String()),
+		tag: r.String(), session: r.String(), others: r.Bool(),
+	}
+	return l, r.Close()
+}
+
+// reportLost tells the leader of the user's shard that a session was lost, until
+// one has taken it or the node ends.
+func (b *backend) reportLost(s *session.Session) {
+	slot := wire.SlotOf(s.Identity.App, string(s.Identity.User))
+	for b.ctx.Err() == nil {
+		id, leader, ok := b.router.Leader(slot)
+		if ok {
+			l := lostSession{
+				shard: id, app: s.Identity.App, user: s.Identity.User, tag: s.Tag, session: s.Name,
+				others: b.sessions.count(s.Identity.App, s.Identity.User) > 0,
+			}
+			ctx, cancel := context.WithTimeout(b.ctx, choreTimeout)
+			_, err := b.mux.Call(ctx, leader, route.MethodLost, l.encode())
+			cancel()
+			if err == nil || wire.CodeOf(err) == wire.CodeInvalid {
+				return
+			}
+		}
+		select {
+		case <-time.After(lostAgain):
+		case <-b.ctx.Done():
+		}
+	}
+}
+
+// serveLost takes an edge's report, at the leader of the user's shard.
+func (n *Node) serveLost(ctx context.Context, edge wire.NodeID, body []byte) error {
+	l, err := decodeLost(body)
+	if err != nil {
+		return wire.Errorf(wire.CodeInvalid, "", "decode the report of a lost session: %v", err)
+	}
+	h := n.shards.get(l.shard)
+	if h == nil || !h.leads.Load() {
+		return &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
+	}
+	last := !l.others && !h.hub.FollowedElsewhere(state.LogKey{App: l.app, User: l.user}, edge)
+	return n.proposeLosses(ctx, []state.SessionLoss{{App: l.app, User: l.user, Tag: l.tag, Session: l.session, Last: last}})
+}
+
+// proposeLosses has sessions taken for lost.
+func (n *Node) proposeLosses(ctx context.Context, losses []state.SessionLoss) error {
+	var h state.Header
+	c := &state.SessionsLost{Losses: losses}
+	encoded := state.EncodeCommand(nil, h, c)
+	if _, _, err := state.DecodeCommand(encoded); err != nil {
+		return wire.Errorf(wire.CodeInvalid, "", "lost session: %v", err)
+	}
+	result, err := n.router.Propose(ctx, state.CommandSlot(h, c), shard.KeyOf("", "presence"), encoded)
+	if err != nil {
+		return err
+	}
+	if result.Refusal != state.None {
+		return &state.RefusedError{Refusal: result.Refusal, Text: result.Text}
+	}
+	return nil
+}
+
+// edgeWatch is what the leader of one shard knows of the edges.
+type edgeWatch struct {
+	leading time.Time                 // since when the replica leads; zero: it does not
+	seen    map[wire.NodeID]time.Time // when each edge was last there
+	done    map[wire.NodeID]bool      // its sessions were reported, and it was not there since
+}
+
+// watchEdges reports the sessions of edges that are gone, in the shards that
+// this node leads.
+func (n *Node) watchEdges(ctx context.Context) error {
+	ticks := time.NewTicker(edgeLease / 5)
+	defer ticks.Stop()
+	watches := map[wire.ShardID]*edgeWatch{}
+	for {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil
+		}
+		for _, h := range n.shards.all() {
+			w := watches[h.id]
+			if w == nil {
+				w = &edgeWatch{}
+				watches[h.id] = w
+			}
+			for _, edge := range w.look(time.Now(), h, nodeIDs(n.table())) {
+				if err := n.edgeLost(ctx, h, edge); err != nil {
+					n.env.Logger.Warn("lost sessions were not reported", "shard", h.id, "edge", edge, "error", err)
+					continue
+				}
+				w.done[edge] = true
+			}
+		}
+	}
+}
+
+func nodeIDs(t *cluster.Table) []wire.NodeID {
+	ids := make([]wire.NodeID, 0, len(t.Nodes()))
+	for _, n := range t.Nodes() {
+		ids = append(ids, n.ID)
+	}
+	return ids
+}
+
+// look returns the edges whose lease has ended since they were last there.
+func (w *edgeWatch) look(now time.Time, h *hosted, nodes []wire.NodeID) (lost []wire.NodeID) {
+	if !h.leads.Load() {
+		w.leading = time.Time{}
+		return nil
+	}
+	if w.leading.IsZero() {
+		w.leading, w.seen, w.done = now, map[wire.NodeID]time.Time{}, map[wire.NodeID]bool{}
+	}
+	there := h.hub.Edges()
+	for _, edge := range nodes {
+		if there[edge] {
+			w.seen[edge] = now
+			delete(w.done, edge)
+			continue
+		}
+		since := w.seen[edge]
+		if since.Before(w.leading) {
+			since = w.leading
+		}
+		if !w.done[edge] && now.Sub(since) >= edgeLease {
+			lost = append(lost, edge)
+		}
+	}
+	return lost
+}
+
+// edgeLost has the sessions of an edge that is gone taken for lost.
+func (n *Node) edgeLost(ctx context.Context, h *hosted, edge wire.NodeID) error {
+	all, err := h.state.SessionsOn(string(edge))
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	n.env.Logger.Info("an edge is gone, its sessions count as lost", "shard", h.id, "edge", edge, "sessions", len(all))
+	for len(all) > 0 {
+		part := all[:min(len(all), lossesPerCommand)]
+		all = all[len(part):]
+		losses := make([]state.SessionLoss, len(part))
+		for i, s := range part {
+			log := state.LogKey{App: s.App, User: s.User}
+			losses[i] = state.SessionLoss{App: s.App, User: s.User, Tag: s.Tag, Session: s.Session, Last: !h.hub.FollowedElsewhere(log, edge)}
+		}
+		one, cancel := context.WithTimeout(ctx, choreTimeout)
+		err := n.proposeLosses(one, losses)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reconnected looks after the sessions whose tags this node may have lost while
+// it had no stream to their shard.
+func (b *backend) reconnected(id wire.ShardID) {
+	for _, s := range b.sessions.withTag() {
+		r, ok := b.meta.Table().Route(wire.SlotOf(s.Identity.App, string(s.Identity.User)))
+		if ok && r.Shard == id {
+			w := &watcher{s: s, b: b}
+			b.waits.Go(w.check)
+		}
+	}
+}
+
+// errLeaseOver closes a session whose node was taken for dead meanwhile: the
+// client signs in again and takes its tag anew.
+var errLeaseOver = wire.Errorf(wire.CodeUnavailable, "session", "the node was away: sign in again")
+
+// closeLate closes a session that lost its tag with its node's lease.
+func closeLate(s *session.Session) { s.Close(transport.CloseOverloaded, errLeaseOver) }
