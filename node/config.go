@@ -97,12 +97,16 @@ const (
 	minSecret     = 16
 )
 
+// DefaultStorage is what a configuration without a storage section means.
+func DefaultStorage() Storage { return Storage{ReservePercent: 5, ReserveBytes: 64 << 20} }
+
 func (c Config) withDefaults() Config {
+	usual := DefaultStorage()
 	if c.Storage.ReservePercent == 0 {
-		c.Storage.ReservePercent = 5
+		c.Storage.ReservePercent = usual.ReservePercent
 	}
 	if c.Storage.ReserveBytes == 0 {
-		c.Storage.ReserveBytes = 64 << 20
+		c.Storage.ReserveBytes = usual.ReserveBytes
 	}
 	if c.Bootstrap.Shards == 0 {
 		c.Bootstrap.Shards = 16

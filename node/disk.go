@@ -21,6 +21,7 @@ type diskGuard struct {
 	logger  *slog.Logger
 
 	full atomic.Bool
+	told chan struct{} // full has changed
 	free atomic.Uint64
 	size atomic.Uint64
 }
@@ -43,6 +44,7 @@ func (d *diskGuard) look() error {
 		reserve += reserve / 8
 	}
 	if full := free < reserve; d.full.Swap(full) != full {
+		signal(d.told)
 		if full {
 			d.logger.Error("storage full: writes are refused, reads go on", "free_bytes", free, "reserve_bytes", reserve)
 		} else {

@@ -93,7 +93,7 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 // by the caller.
 func (n *Node) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		n.openStores, n.openMux, n.openMeta, n.awaitCluster, n.openGossip, n.openShards, n.openEdge, n.openChores, n.openDoors,
+		n.openStores, n.openMux, n.openMeta, n.awaitCluster, n.openGossip, n.openShards, n.openEdge, n.openChores, n.awaitLeaders, n.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -108,7 +108,7 @@ func (n *Node) openStores(context.Context) error {
 	}
 	n.disk = &diskGuard{
 		dir: n.cfg.Dir, measure: n.env.Disk, logger: n.env.Logger,
-		percent: uint64(n.cfg.Storage.ReservePercent), atLeast: uint64(n.cfg.Storage.ReserveBytes),
+		percent: uint64(n.cfg.Storage.ReservePercent), atLeast: uint64(n.cfg.Storage.ReserveBytes), told: make(chan struct{}, 1),
 	}
 	if err := n.disk.look(); err != nil {
 		return fmt.Errorf("measure the disk of %s: %w", n.cfg.Dir, err)
@@ -317,6 +317,7 @@ func (n *Node) openChores(context.Context) error {
 	}
 	n.parts.run("comparison of replicas", n.compareReplicas)
 	n.parts.run("steward", n.steward)
+	n.parts.run("addresses", n.announceAddresses)
 	n.parts.run("watch over edges", n.watchEdges)
 	n.parts.push("leaderships", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
@@ -325,6 +326,54 @@ func (n *Node) openChores(context.Context) error {
 		_ = n.meta.Resign() // the others elect one if this fails
 		return nil
 	})
+	return nil
+}
+
+// leadersTimeout bounds how long a node holds its doors shut for want of
+// leaders: a cluster without a majority still answers, that it has none.
+const leadersTimeout = 5 * time.Second
+
+// awaitLeaders waits until each shard has a leader, as far as this node knows.
+func (n *Node) awaitLeaders(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, leadersTimeout)
+	defer cancel()
+	looks := time.NewTicker(20 * time.Millisecond)
+	defer looks.Stop()
+	for !n.shards.led() {
+		select {
+		case <-looks.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+// announceAddresses tells the meta group where this node is, when its
+// configuration says another place than the meta group knows.
+func (n *Node) announceAddresses(ctx context.Context) error {
+	i := slices.IndexFunc(n.cfg.bootstrap().Nodes, func(o cluster.Node) bool { return o.ID == n.cfg.Node })
+	want := n.cfg.bootstrap().Nodes[i].Addresses
+	for {
+		own, ok := n.meta.Table().Node(n.cfg.Node)
+		if ok && own.Addresses == want {
+			break
+		}
+		own.Addresses = want
+		one, cancel := context.WithTimeout(ctx, choreTimeout)
+		result, err := n.meta.Propose(one, cluster.PutNode{Node: own})
+		cancel()
+		if err = errors.Join(err, result.Err()); err == nil {
+			n.env.Logger.Info("this node's addresses have changed", "peer", want.Peer, "http", want.HTTP)
+			break
+		}
+		select {
+		case <-time.After(chorePause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	<-ctx.Done()
 	return nil
 }
 

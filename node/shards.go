@@ -139,6 +139,16 @@ func (s *shards) pauseOutbox(on bool) {
 	}
 }
 
+// led tells whether each replica knows a leader.
+func (s *shards) led() bool {
+	for _, h := range s.all() {
+		if l := h.replica.Leadership(); l.Leader == "" || l.Leads && !l.Ready {
+			return false
+		}
+	}
+	return true
+}
+
 // close closes all replicas.
 func (s *shards) close() error {
 	var errs []error

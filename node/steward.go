@@ -25,38 +25,56 @@ func (n *Node) steward(ctx context.Context) error {
 	for {
 		select {
 		case <-ticks.C:
-			n.spreadLeaders(ctx)
+		case <-n.disk.told:
 		case <-ctx.Done():
 			return nil
 		}
+		n.spreadLeaders(ctx)
 	}
 }
 
-// spreadLeaders asks the planner and does the steps that concern this node.
+// spreadLeaders asks the planner and does the steps that concern this node. A
+// node whose disk is full leads nothing that another could.
 func (n *Node) spreadLeaders(ctx context.Context) {
 	ask, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	world := cluster.World{Table: n.meta.Table(), Shards: map[wire.ShardID]cluster.ShardView{}}
 	nodes := n.askAll(ask)
+	full := map[wire.NodeID]bool{}
+	for i := range nodes {
+		full[nodes[i].ID] = nodes[i].StorageFull
+	}
 	for _, sh := range world.Table.Shards() {
 		s := shardStatus(sh.ID, sh.Slots(), len(sh.Placement.Voters), nodes)
 		view := cluster.ShardView{Leader: s.Leader}
 		for _, r := range s.Replicas {
-			if r.Lag <= nearly {
+			if r.Lag <= nearly && !full[r.Node] {
 				view.Ready = append(view.Ready, r.Node)
 			}
 		}
 		world.Shards[sh.ID] = view
+		if n.disk.Full() && len(view.Ready) > 0 && s.Leader == n.cfg.Node {
+			n.handTo(ask, sh.ID, view.Ready[int(sh.ID)%len(view.Ready)])
+		}
+	}
+	if n.disk.Full() {
+		return
 	}
 	for _, step := range cluster.Plan(world) {
-		move, ok := step.(cluster.TransferLeader)
-		h := n.shards.get(move.Shard)
-		if !ok || h == nil || !h.leads.Load() || ctx.Err() != nil {
-			continue
+		if move, ok := step.(cluster.TransferLeader); ok {
+			n.handTo(ask, move.Shard, move.To)
 		}
-		if err := h.replica.TransferLeadership(ask, move.To); err != nil {
-			n.env.Logger.Debug("leadership was not handed over", "shard", move.Shard, "to", move.To, "error", err)
-		}
+	}
+}
+
+// handTo hands the leadership of a shard to another node, if this one has it.
+func (n *Node) handTo(ctx context.Context, id wire.ShardID, to wire.NodeID) {
+	h := n.shards.get(id)
+	if h == nil || !h.leads.Load() || ctx.Err() != nil {
+		return
+	}
+	if err := h.replica.TransferLeadership(ctx, to); err != nil {
+		n.env.Logger.Debug("leadership was not handed over", "shard", id, "to", to, "error", err)
 	}
 }
 
@@ -101,7 +119,7 @@ func forked(id wire.ShardID, self wire.NodeID, mine []shard.Checkpoint, nodes []
 		}
 	}
 	if against > 0 && against >= with {
-		return fmt.Errorf("shard %d has forked: at entry %d this replica differs from %d others and agrees with %d: remove its data and let it copy the others'", id, at, against, with-1)
+		return fmt.Errorf("shard %d has forked: at entry %d this replica differs from %d others and agrees with %d; keep its data for those who look into it", id, at, against, with-1)
 	}
 	return nil
 }

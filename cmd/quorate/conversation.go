@@ -43,7 +43,7 @@ func (conversationCreateCmd) Help() string {
 func (c *conversationCreateCmd) Run(ctx context.Context, e *env) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	q, err := c.dial(ctx, e, c.As)
+	q, err := c.dialAs(ctx, e, c.As)
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,9 @@ func (c *conversationCreateCmd) Run(ctx context.Context, e *env) error {
 
 type conversationShowCmd struct {
 	connection
-	ID   string `arg:"" help:"The conversation."`
-	As   string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
-	JSON bool   `name:"json" help:"Print JSON."`
+	ID   string  `arg:"" help:"The conversation."`
+	As   *string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
+	JSON bool    `name:"json" help:"Print JSON."`
 }
 
 // Run shows the conversation.

@@ -168,7 +168,7 @@ func (l *devLayout) config(p devPlace) node.Config {
 		Cluster: l.Cluster, Node: wire.NodeID(p.name), Dir: "data", SharedMachine: true,
 		Listen: node.Listen{Client: p.client, Peer: p.peer, Gossip: p.gossip},
 		TLS:    node.TLS{CA: "../ca.crt", Node: "node.pem", Client: "client.pem", PlainClients: true},
-		Gossip: node.Gossip{Key: l.Gossip},
+		Gossip: node.Gossip{Key: l.Gossip}, Storage: node.DefaultStorage(),
 		Bootstrap: node.Bootstrap{Shards: l.Shards, Apps: []node.BootstrapApp{
 			{ID: wire.AppID(l.App.ID), Name: "dev", Key: l.App.Key, MasterKey: l.App.MasterKey},
 		}},

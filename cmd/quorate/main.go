@@ -90,20 +90,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, errMisused):
+	case errors.As(err, new(*misuseError)):
 		e.say("quorate: %v", err)
 		return exitMisused
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return exitDone // Ctrl-C is how a person ends what follows something
+	case errors.Is(err, errEnded):
+		return exitDone
 	default:
 		e.say("quorate: %v", err)
 		return exitFailed
 	}
 }
 
-// errMisused is the cause when a command was called wrongly.
-var errMisused = errors.New("misused")
+// errEnded is returned by a command that a person ends with Ctrl-C, because it
+// has no end of its own.
+var errEnded = errors.New("ended")
+
+// misuseError says that a command was called wrongly.
+type misuseError struct{ text string }
+
+func (e *misuseError) Error() string { return e.text }
 
 func misused(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errMisused, fmt.Sprintf(format, args...))
+	return &misuseError{fmt.Sprintf(format, args...)}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -92,7 +91,7 @@ func (c *messageSendCmd) Run(ctx context.Context, e *env) error {
 	if c.Count < 1 || c.InFlight < 1 {
 		return misused("--count and --in-flight want at least 1")
 	}
-	q, err := c.dial(ctx, e, c.As)
+	q, err := c.dialAs(ctx, e, c.As)
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,10 @@ func (s *sending) run(ctx context.Context, conv *client.Conversation) error {
 		took := time.Since(started)
 		s.e.say("%d sent in %v, %.0f a second; %d without an acknowledgement", s.acked, took.Round(time.Millisecond), float64(s.acked)/took.Seconds(), s.failed)
 	}
-	return errors.Join(s.firstErr, ctx.Err())
+	if s.firstErr == nil && s.acked < s.cmd.Count {
+		return fmt.Errorf("interrupted: %d of %d are acknowledged", s.acked, s.cmd.Count)
+	}
+	return s.firstErr
 }
 
 func (s *sending) ok() bool {
@@ -176,10 +178,10 @@ func (s *sending) done(conv wire.ConversationID, text string, sent client.Sent, 
 
 type messageListCmd struct {
 	connection
-	Conversation string `arg:"" help:"The conversation."`
-	As           string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
-	Limit        int    `help:"How many of the newest; 0: all." default:"20"`
-	JSON         bool   `name:"json" help:"Print JSON."`
+	Conversation string  `arg:"" help:"The conversation."`
+	As           *string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
+	Limit        int     `help:"How many of the newest; 0: all." default:"20"`
+	JSON         bool    `name:"json" help:"Print JSON."`
 }
 
 // Run lists.
@@ -244,11 +246,11 @@ func (c *messageListCmd) first(ctx context.Context, conv *client.Conversation) (
 
 type messageTailCmd struct {
 	connection
-	Conversation string `arg:"" help:"The conversation."`
-	As           string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
-	From         int64  `help:"Follow from this offset of the conversation's log; 0 is its beginning, without it only what is new is shown." default:"-1" placeholder:"OFFSET"`
-	Messages     int    `help:"End after so many messages; 0: never." default:"0"`
-	JSON         bool   `name:"json" help:"Print JSON."`
+	Conversation string  `arg:"" help:"The conversation."`
+	As           *string `help:"Who reads; without, the app does, with its master key." placeholder:"USER"`
+	From         int64   `help:"Follow from this offset of the conversation's log; 0 is its beginning, without it only what is new is shown." default:"-1" placeholder:"OFFSET"`
+	Messages     int     `help:"End after so many messages; 0: never." default:"0"`
+	JSON         bool    `name:"json" help:"Print JSON."`
 }
 
 // Run follows.
@@ -270,6 +272,9 @@ func (c *messageTailCmd) Run(ctx context.Context, e *env) error {
 	e.say("following %s; Ctrl-C ends it", c.Conversation)
 	for shown := 0; c.Messages == 0 || shown < c.Messages; {
 		entry, err := sub.Next(ctx)
+		if ctx.Err() != nil {
+			return errEnded
+		}
 		if err != nil {
 			return err
 		}

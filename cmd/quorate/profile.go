@@ -89,7 +89,7 @@ type connection struct {
 	Server []string `help:"Servers: quic://, ws:// or http:// with host and port; several make it go on when one dies." env:"QUORATE_SERVER" placeholder:"URL"`
 	App    string   `help:"App id." env:"QUORATE_APP" placeholder:"ID"`
 	Key    string   `help:"App key, or in QUORATE_MASTER_KEY the master key. A command line shows it to others on this machine: better use the environment." env:"QUORATE_KEY" placeholder:"KEY"`
-	CA     string   `help:"File with the certificate authority of the servers (PEM)." placeholder:"FILE" type:"existingfile"`
+	CA     string   `help:"File with the certificate authority of the servers (PEM)." placeholder:"FILE" type:"existingfile" env:"QUORATE_CA"`
 }
 
 // resolve fills in from the environment and the profile what is not given.
@@ -141,35 +141,56 @@ func (p profile) tls() (*tls.Config, error) {
 	return transport.ClientTLS(pool), nil
 }
 
-// dial signs in as a user, or as the app itself when there is none.
-func (c connection) dial(ctx context.Context, e *env, user string) (*client.Client, error) {
-	p, err := c.resolve()
+// dial signs in as a user, or as the app itself when none is named.
+func (c connection) dial(ctx context.Context, e *env, user *string) (*client.Client, error) {
+	if user != nil {
+		return c.dialAs(ctx, e, *user)
+	}
+	o, p, err := c.options(ctx, e)
 	if err != nil {
 		return nil, err
+	}
+	if p.MasterKey == "" {
+		return nil, misused("say who reads with --as USER, or set QUORATE_MASTER_KEY to read as the app")
+	}
+	o.MasterKey = p.MasterKey
+	return client.Dial(ctx, o)
+}
+
+// dialAs signs in as a user.
+func (c connection) dialAs(ctx context.Context, e *env, user string) (*client.Client, error) {
+	if err := wire.ValidID(user); err != nil {
+		return nil, misused("--as: the user's id %v", err)
+	}
+	o, p, err := c.options(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	o.User = wire.UserID(user)
+	if o.Key = p.Key; o.Key == "" {
+		o.Key = p.MasterKey
+	}
+	if o.Key == "" {
+		return nil, misused("no key is known: set QUORATE_KEY or QUORATE_MASTER_KEY")
+	}
+	return client.Dial(ctx, o)
+}
+
+func (c connection) options(ctx context.Context, e *env) (client.Options, profile, error) {
+	p, err := c.resolve()
+	if err != nil {
+		return client.Options{}, profile{}, err
 	}
 	conf, err := p.tls()
 	if err != nil {
-		return nil, err
+		return client.Options{}, profile{}, err
 	}
-	o := client.Options{
-		Servers: p.Servers, App: wire.AppID(p.App), User: wire.UserID(user), TLS: conf, Agent: "quorate-cli " + version(),
+	return client.Options{
+		Servers: p.Servers, App: wire.AppID(p.App), TLS: conf, Agent: "quorate-cli " + version(),
 		Handlers: client.Handlers{Disconnected: func(err error) {
 			if ctx.Err() == nil && err != nil {
 				e.say("connection lost, going on: %v", err)
 			}
 		}},
-	}
-	switch {
-	case user == "" && p.MasterKey == "":
-		return nil, misused("say who reads with --as USER, or set QUORATE_MASTER_KEY to read as the app")
-	case user == "":
-		o.MasterKey = p.MasterKey
-	case p.Key != "":
-		o.Key = p.Key
-	case p.MasterKey != "":
-		o.Key = p.MasterKey
-	default:
-		return nil, misused("no key is known: set QUORATE_KEY or QUORATE_MASTER_KEY")
-	}
-	return client.Dial(ctx, o)
+	}, p, nil
 }

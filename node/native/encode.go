@@ -141,7 +141,7 @@ var codes = map[state.Refusal]wire.Code{
 	state.Exists: wire.CodeExists, state.Gone: wire.CodeGone, state.Limit: wire.CodeLimit, state.TooOld: wire.CodeTooOld,
 	state.Conflict: wire.CodeConflict, state.Muted: wire.CodeMuted, state.Invalid: wire.CodeInvalid,
 	state.StartOver: wire.CodeStartOver, state.Moved: wire.CodeStaleRoute, state.Blocked: wire.CodeForbidden,
-	state.Backlogged: wire.CodeLimit,
+	state.Backlogged: wire.CodeUnavailable, state.SignedOut: wire.CodeUnauthenticated,
 }
 
 // Refused turns a refusal into an error for a client.

@@ -181,6 +181,10 @@ func (t *trip) outcome(s wire.ShardID, result state.Result, err *wire.Error) {
 		t.again(err)
 	case wire.CodeUnavailable, wire.CodeStaleRoute, wire.CodeClosed:
 		t.again(err)
+	case wire.CodeLimit:
+		// A full queue is refused at once: to wait here would only move the queue.
+		// The client asks again when it likes.
+		t.end(state.Result{}, &wire.Error{Code: wire.CodeUnavailable, Text: err.Text, Err: err})
 	default:
 		t.end(state.Result{}, err)
 	}
