@@ -25,6 +25,7 @@ type State struct {
 	members       *cache[member]
 	rings         *cache[tokenRing]
 	pending       pending
+	decoder       decoder
 	txn           *txn // empty between two calls of Apply
 }
 
@@ -47,7 +48,7 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 		members:       newCache[member](opts.Members),
 		rings:         newCache[tokenRing](opts.Tokens),
 	}
-	s.txn = newTxn(s)
+	s.decoder, s.txn = newDecoder(), newTxn(s)
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -148,20 +149,21 @@ func (b *applyBatch) entry(e LogEntry) ([]Result, error) {
 	stamp := s.record.Stamp
 	var commands [][]byte
 	if !e.Configuration && len(e.Data) > 0 {
-		at, packed, err := DecodeEntry(e.Data)
+		at, packed, err := s.decoder.entry(e.Data)
 		if err != nil {
 			return nil, err
 		}
 		stamp, commands = max(stamp, at), packed
 	}
 	t.beginEntry(e.Index, stamp)
+	t.packed = len(commands)
 	results := make([]Result, len(commands))
 	for i, c := range commands {
-		h, command, err := DecodeCommand(c)
+		h, command, err := s.decoder.command(c)
 		if err != nil {
 			return nil, err
 		}
-		results[i] = t.command(&h, command)
+		results[i] = t.command(h, command)
 		if scrub, ok := command.(*Scrub); ok && results[i].Refusal == None {
 			b.scrub = append(b.scrub, scrub)
 		}
@@ -220,11 +222,13 @@ func (t *txn) command(h *Header, c Command) Result {
 	case sub.Conversation != "":
 		memory.scope.root = string(sub.Conversation)
 		memory.native, memory.random = tableToken, tableRandomToken
+		t.subject = memory.scope
 	case sub.User != "" && h.Actor != "" && h.Actor != sub.User:
 		return refuse(Forbidden, "what is a user's own only he and the app may change")
 	case sub.User != "":
 		memory.scope.root = string(sub.User)
 		memory.native, memory.random = tableUserToken, tableUserRandomToken
+		t.subject = memory.scope
 	case c.kind().ofSlots():
 		return c.apply(t, h)
 	default:

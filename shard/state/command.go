@@ -105,7 +105,7 @@ func DecodeCommand(b []byte) (Header, Command, error) {
 	if in.Err() == nil && c == nil {
 		return Header{}, nil, fmt.Errorf("decode a command: %s is not known", kind)
 	}
-	h := decodeHeader(in)
+	h := readHeader(in, &names{})
 	if in.Err() == nil {
 		c.decode(in)
 	}
@@ -115,8 +115,28 @@ func DecodeCommand(b []byte) (Header, Command, error) {
 	return h, c, nil
 }
 
-func decodeHeader(in *bin.Reader) Header {
-	h := Header{App: readID[wire.AppID](in), Actor: readID[wire.UserID](in)}
+// CheckCommand returns the error that DecodeCommand would return, and for a send
+// allocates nothing. What has not passed it must not be proposed: a command that
+// cannot be decoded stops every replica.
+func CheckCommand(b []byte) error {
+	in := *bin.NewReader(b)
+	version, kind := in.Byte(), Kind(in.Uvarint())
+	if version != commandVersion || kind != kindSendMessage || in.Err() != nil {
+		_, _, err := DecodeCommand(b)
+		return err
+	}
+	var c SendMessage
+	n := names{none: true}
+	readHeader(&in, &n)
+	c.read(&in, &n)
+	if err := in.Close(); err != nil {
+		return fmt.Errorf("decode a command, %s: %w", kind, err)
+	}
+	return nil
+}
+
+func readHeader(in *bin.Reader, n *names) Header {
+	h := Header{App: readName[wire.AppID](in, n), Actor: readName[wire.UserID](in, n)}
 	switch kind := in.Byte(); kind {
 	case tokenNone:
 	case tokenNative:
@@ -131,7 +151,7 @@ func decodeHeader(in *bin.Reader) Header {
 	default:
 		in.Fail(fmt.Errorf("%w: token kind %d", bin.ErrRange, kind))
 	}
-	h.Origin = Origin{Node: readID[string](in), Session: in.Uvarint(), Request: in.Uvarint()}
+	h.Origin = Origin{Node: readName[string](in, n), Session: in.Uvarint(), Request: in.Uvarint()}
 	h.Age = in.Uvarint()
 	return h
 }

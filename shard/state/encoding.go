@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
 
@@ -26,14 +25,7 @@ func checkVersion(in *bin.Reader, want byte) {
 }
 
 // readID reads an id: at most 64 bytes, empty allowed.
-func readID[S ~string](in *bin.Reader) S {
-	b := in.Bytes()
-	if len(b) > wire.MaxIDBytes {
-		in.Fail(fmt.Errorf("%w: an id of %d bytes", bin.ErrRange, len(b)))
-		return ""
-	}
-	return S(b)
-}
+func readID[S ~string](in *bin.Reader) S { return readName[S](in, &names{}) }
 
 func appendIDs[S ~string](b []byte, ids []S) []byte {
 	b = bin.AppendUvarint(b, uint64(len(ids)))

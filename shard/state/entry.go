@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -28,14 +29,19 @@ func AppendEntry(b []byte, stampMillis int64, commands [][]byte) []byte {
 
 // DecodeEntry reads what AppendEntry wrote. The commands share b.
 func DecodeEntry(b []byte) (stampMillis int64, commands [][]byte, err error) {
-	in := bin.NewReader(b)
+	return decodeEntry(new(bin.Reader), nil, b)
+}
+
+// decodeEntry appends the commands to a slice.
+func decodeEntry(in *bin.Reader, to [][]byte, b []byte) (stampMillis int64, commands [][]byte, err error) {
+	in.Reset(b)
 	checkVersion(in, entryVersion)
 	stamp := in.Uvarint()
 	if stamp > 1<<48 {
 		in.Fail(fmt.Errorf("%w: stamp %d", bin.ErrRange, stamp))
 	}
 	n := in.Count(MaxCommands)
-	commands = make([][]byte, 0, n)
+	commands = slices.Grow(to, n)
 	for range n {
 		commands = append(commands, in.Bytes())
 	}

@@ -257,10 +257,21 @@ func FuzzDecodeCommand(f *testing.F) {
 			f.Add(EncodeCommand(nil, h, c))
 		}
 	}
+	d := newDecoder() // applies what comes one after the other
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, c, err := DecodeCommand(b)
+		if checked := CheckCommand(b); fmt.Sprint(checked) != fmt.Sprint(err) {
+			t.Fatalf("the check says %v, the decoder %v", checked, err)
+		}
+		h2, c2, err2 := d.command(b)
+		if fmt.Sprint(err2) != fmt.Sprint(err) {
+			t.Fatalf("the decoder of apply says %v, the other %v", err2, err)
+		}
 		if err != nil {
 			return
+		}
+		if diff := cmp.Diff(c, c2, unexported()); diff != "" || h != *h2 {
+			t.Fatalf("%+v and, in apply, %+v (-one +other):\n%s", h, h2, diff)
 		}
 		again, c2, err := DecodeCommand(EncodeCommand(nil, h, c))
 		if err != nil {

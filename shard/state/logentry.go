@@ -158,6 +158,9 @@ func (t *txn) appendEntry(s scope, k LogKey, e *Entry) {
 		t.put(t.keyBuf, t.valBuf)
 	}
 	if t.told != nil {
+		if t.told.Appended == nil {
+			t.told.Appended = make([]Appended, 0, t.packed)
+		}
 		t.told.Appended = append(t.told.Appended, Appended{
 			Log: k, After: e.Offset - 1, Offset: e.Offset, Seq: e.Seq, Entry: e, Origin: t.header.Origin,
 		})

@@ -32,18 +32,21 @@ func (c *SendMessage) append(b []byte) []byte {
 	return appendIDs(b, c.Targets)
 }
 
-func (c *SendMessage) decode(in *bin.Reader) {
-	c.Conversation = readID[wire.ConversationID](in)
-	c.From = readID[wire.UserID](in)
+func (c *SendMessage) decode(in *bin.Reader) { c.read(in, &names{}) }
+
+// read sets all fields: apply uses one command again and again.
+func (c *SendMessage) read(in *bin.Reader, n *names) {
+	c.Conversation = readName[wire.ConversationID](in, n)
+	c.From = readName[wire.UserID](in, n)
 	c.Body = in.Bytes()
-	c.ContentType = in.String()
+	c.ContentType = n.string(in.Bytes())
 	c.Mentions = readIDs[wire.UserID](in, maxListed)
 	c.MentionAll = in.Bool()
 	c.Targets = readIDs[wire.UserID](in, maxListed)
 }
 
 func (c *SendMessage) apply(t *txn, h *Header) Result {
-	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	conv := t.conversation(t.subject)
 	if r := conv.live(t.stamp); r != None {
 		return refuse(r, "")
 	}
@@ -61,10 +64,10 @@ func (c *SendMessage) apply(t *txn, h *Header) Result {
 	if result.Refusal != None {
 		return result
 	}
-	m := conv.send(t, &Message{
-		From: from, Body: c.Body, ContentType: c.ContentType, Mentions: distinct(c.Mentions), MentionAll: c.MentionAll,
-		Targets: targets,
-	})
+	m := t.newMessage()
+	m.From, m.Body, m.ContentType, m.Targets = from, c.Body, c.ContentType, targets
+	m.Mentions, m.MentionAll = distinct(c.Mentions), c.MentionAll
+	conv.send(t, m)
 	result.MessageID, result.Seq, result.Offset, result.Timestamp = m.ID, m.Seq, m.Offset, m.Timestamp
 	return result
 }
@@ -97,22 +100,16 @@ func (c *SendMessage) targets(t *txn, conv *conversation) ([]wire.UserID, Result
 
 // maySpeak refuses an actor who may not send into the conversation now.
 func (c *conversation) maySpeak(t *txn, actor wire.UserID) Refusal {
-	if !c.info.Policy.Store {
+	switch {
+	case !c.info.Policy.Store:
 		return Invalid
-	}
-	if actor == "" {
+	case actor == "":
 		return None
+	case c.info.Policy.Members:
+		return c.speech(actor, &t.member(c.scope, actor).Member, t.stamp)
+	default:
+		return c.speech(actor, &Member{Role: c.role(t, actor)}, t.stamp)
 	}
-	if r := c.allow(t, actor, c.info.Policy.Speak); r != None {
-		return r
-	}
-	if c.head.flags&headMuted != 0 && c.role(t, actor) < RoleManager {
-		return Muted
-	}
-	if c.info.Policy.Members && t.member(c.scope, actor).mutedAt(t.stamp) {
-		return Muted
-	}
-	return None
 }
 
 // checkContent refuses what is too large to be a message.
@@ -130,7 +127,7 @@ func checkContent(body []byte, contentType string, mentions []wire.UserID) Resul
 }
 
 // send gives the message its place and time, and writes it.
-func (c *conversation) send(t *txn, m *Message) *Message {
+func (c *conversation) send(t *txn, m *Message) {
 	h, policy := &c.head, &c.info.Policy
 	before := h.timestamp
 	h.seq++
@@ -153,8 +150,32 @@ func (c *conversation) send(t *txn, m *Message) *Message {
 	if policy.RetentionMillis > 0 && m.Seq == h.floorSeq+1 {
 		setTimer(t, m.Timestamp+policy.RetentionMillis, timerRetention, c.scope.key(nil, tableHead))
 	}
-	t.appendMessage(c, m)
-	return m
+	if t.told != nil {
+		t.appendEntry(c.scope, c.log(), t.sent.tell())
+	}
+}
+
+// sentMessage is a message on its way into the state, with the entry by which
+// the hook is told of it: one piece of memory for both.
+type sentMessage struct {
+	message Message
+	entry   Entry
+}
+
+// newMessage returns an empty message to send. Only if the hook is told of it, it
+// outlives the command.
+func (t *txn) newMessage() *Message {
+	if t.sent == nil || t.told != nil {
+		t.sent = new(sentMessage)
+	}
+	t.sent.message = Message{}
+	return &t.sent.message
+}
+
+// tell returns the entry. The message must not change after that.
+func (s *sentMessage) tell() *Entry {
+	s.entry = messageEntry(&s.message)
+	return &s.entry
 }
 
 // count counts a new message for unread. One for all raises C, and the sender
@@ -178,11 +199,4 @@ func (c *conversation) writeMessage(t *txn, m *Message) {
 	t.keyBuf = c.scope.number(t.keyBuf[:0], tableMessage, uint64(m.Seq))
 	t.valBuf = appendMessage(t.valBuf[:0], m)
 	t.put(t.keyBuf, t.valBuf)
-}
-
-// appendMessage tells the hook of a message. It must not change after that.
-func (t *txn) appendMessage(c *conversation, m *Message) {
-	if t.told != nil {
-		t.appendEntry(c.scope, c.log(), messageEntry(m))
-	}
 }

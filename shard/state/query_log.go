@@ -217,14 +217,15 @@ func (c reading) walkMessages(from, to wire.Seq, f func(*Entry) bool) bool {
 			c.v.fail(err)
 			return false
 		}
-		more = f(messageEntry(m))
+		e := messageEntry(m)
+		more = f(&e)
 		return more
 	})
 	return more
 }
 
-func messageEntry(m *Message) *Entry {
-	return &Entry{Offset: m.Offset, Seq: m.Seq, Kind: EntryMessage, Stamp: m.Timestamp, Actor: m.From, Message: m}
+func messageEntry(m *Message) Entry {
+	return Entry{Offset: m.Offset, Seq: m.Seq, Kind: EntryMessage, Stamp: m.Timestamp, Actor: m.From, Message: m}
 }
 
 // For returns the entry as a member of a conversation with this policy sees it,

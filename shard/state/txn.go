@@ -8,12 +8,15 @@ type txn struct {
 	dirty []dirtyRow
 
 	// Of the entry and the command that are being applied.
-	index  uint64
-	stamp  int64
-	header *Header
-	told   *Applied // what is collected for the hook; nil: there is none
-	keyBuf []byte
-	valBuf []byte
+	index   uint64
+	stamp   int64
+	packed  int // commands in the entry
+	header  *Header
+	subject scope    // the conversation's or user's whose rows the command changes
+	told    *Applied // what is collected for the hook; nil: there is none
+	sent    *sentMessage
+	keyBuf  []byte
+	valBuf  []byte
 }
 
 // dirtyRow is a decoded row that changes many times in an entry and is written
@@ -72,7 +75,7 @@ func (t *txn) reset() error {
 func (t *txn) clear() {
 	clear(t.dirty)
 	t.dirty = t.dirty[:0]
-	t.header, t.told = nil, nil
+	t.header, t.told, t.sent = nil, nil, nil
 }
 
 // refuse is the answer of a command that changes nothing.

@@ -6,6 +6,9 @@ import "github.com/quorate/quorate/wire"
 // for each member named, or one for all. Those whom a targeted message is not
 // for are not mentioned by it, and nobody mentions himself.
 func mention(t *txn, s scope, m *Message) {
+	if !m.MentionAll && len(m.Mentions) == 0 {
+		return
+	}
 	row := mentionRow{From: m.From}.encode(nil)
 	if m.MentionAll {
 		if len(m.Targets) == 0 {

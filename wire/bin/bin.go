@@ -51,6 +51,9 @@ type Reader struct {
 // NewReader returns a Reader of b. Strings and bytes it returns may share b.
 func NewReader(b []byte) *Reader { return &Reader{rest: b} }
 
+// Reset makes it a Reader of b.
+func (r *Reader) Reset(b []byte) { r.rest, r.err = b, nil }
+
 // Err returns the first error.
 func (r *Reader) Err() error { return r.err }
 
