@@ -66,7 +66,7 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(), options: session.Options{Renew: renewSessions}.WithDefaults()}
+	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(env.Logger.With("node", cfg.Node)), options: session.Options{Renew: renewSessions}.WithDefaults()}
 	n.env.Logger = env.Logger.With("node", cfg.Node)
 	n.plainLogger = env.Logger
 	err := n.open(ctx)
@@ -209,7 +209,7 @@ func (n *Node) openMeta(context.Context) error {
 	}
 	n.meta = meta
 	n.early.Store(meta)
-	n.parts.push("meta group", func() error { return errors.Join(meta.Close(), net.Close()) })
+	n.parts.push("meta group", func() error { return errors.Join(net.Close(), meta.Close()) })
 	n.parts.push("answers to other nodes", func() error {
 		n.peerWaits.Wait()
 		return nil

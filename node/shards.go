@@ -149,14 +149,20 @@ func (s *shards) led() bool {
 	return true
 }
 
-// close closes all replicas.
+// close closes all replicas, at once. The network goes first: what waits for
+// an answer of another node ends with it.
 func (s *shards) close() error {
-	var errs []error
-	for _, h := range s.all() {
+	replicas := s.all()
+	errs := make([]error, len(replicas))
+	var all sync.WaitGroup
+	for i, h := range replicas {
 		h.lead(false)
-		errs = append(errs, h.replica.Close(), h.net.Close())
-		h.scrubs.Close()
+		all.Go(func() {
+			errs[i] = errors.Join(h.net.Close(), h.replica.Close())
+			h.scrubs.Close()
+		})
 	}
+	all.Wait()
 	return errors.Join(errs...)
 }
 

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"time"
 )
 
 // stack is what a node has opened. It is closed from the top: what is opened
 // first is closed last.
 type stack struct {
 	items  []item
+	logger *slog.Logger
 	failed chan error // the first error of a part that ended by itself
 }
 
@@ -19,7 +22,9 @@ type item struct {
 	close func() error
 }
 
-func newStack() *stack { return &stack{failed: make(chan error, 1)} }
+func newStack(logger *slog.Logger) *stack {
+	return &stack{logger: logger, failed: make(chan error, 1)}
+}
 
 // push adds something that is open.
 func (s *stack) push(name string, closeIt func() error) {
@@ -53,9 +58,11 @@ func (s *stack) run(name string, loop func(context.Context) error) {
 func (s *stack) close() error {
 	var errs []error
 	for _, part := range slices.Backward(s.items) {
+		began := time.Now()
 		if err := part.close(); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", part.name, err))
 		}
+		s.logger.Debug("closed", "part", part.name, "took", time.Since(began))
 	}
 	s.items = nil
 	return errors.Join(errs...)
