@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -185,15 +184,5 @@ func TestHub(t *testing.T) {
 	}
 	if !sees("n2", "n3")(three.Members()) {
 		t.Errorf("n3 sees %v, want n1 gone", ids(three.Members()))
-	}
-}
-
-func TestRaftLoggerKeepsWarnings(t *testing.T) {
-	var b strings.Builder
-	l := newRaftLogger(slog.New(slog.NewTextHandler(&b, nil)))
-	l.Info("chatter")
-	l.Warn("heartbeat timeout reached", "last-leader", "n1")
-	if got := b.String(); strings.Contains(got, "chatter") || !strings.Contains(got, "heartbeat timeout reached") || !strings.Contains(got, "last-leader=n1") {
-		t.Errorf("logged %q, want the warning alone, with its attributes", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/raftnet"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -125,7 +126,7 @@ func raftConfig(self wire.NodeID, opts Options) *raft.Config {
 	c.CommitTimeout = 500 * time.Millisecond
 	c.TrailingLogs = opts.TrailingLogs
 	c.NoLegacyTelemetry = true
-	c.Logger = newRaftLogger(opts.Logger)
+	c.Logger = raftnet.Logger(opts.Logger)
 	// BatchApplyCh stays false: a command waiting in its buffer when raft is
 	// shut down is never answered.
 	return c

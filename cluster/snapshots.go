@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/raftnet"
 )
 
 // errOldSnapshot is the cause when a snapshot comes after a newer one.
@@ -24,7 +26,7 @@ const snapshotsKept = 2
 // openSnapshots opens raft's file snapshot store in dir, after removing what a
 // crash left of snapshots that were never finished (raft leaves them for ever).
 func openSnapshots(dir string, logger *slog.Logger) (raft.SnapshotStore, error) {
-	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, newRaftLogger(logger))
+	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, raftnet.Logger(logger))
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots of the meta group in %s: %w", dir, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/raftnet"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -204,7 +205,7 @@ func raftConfig(self wire.NodeID, o Options) raft.Config {
 	c.ShutdownOnRemove = false
 	// Hangs or loses the configuration in raft 1.8.0.
 	c.RestoreCommittedLogs = false
-	c.Logger = raftLogger(o.Logger)
+	c.Logger = raftnet.Logger(o.Logger)
 	return *c
 }
 
