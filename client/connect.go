@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +55,7 @@ func (c *connector) connect(ctx context.Context, avoid ...Server) (*session, err
 			if err == nil {
 				return s, nil
 			}
-			if final(err) {
+			if final(err) || !c.again && untrusted(err) {
 				return nil, err
 			}
 			c.link.opts.Logger.Debug("connection attempt failed", "server", server.String(), "err", err)
@@ -100,6 +101,13 @@ func final(err error) bool {
 	default:
 		return false
 	}
+}
+
+// untrusted tells whether a server's certificate was refused. At the first
+// connection that is how the client is set up, and waiting does not mend it.
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
 }
 
 // attempt connects to one server and signs in, with a second token when the
