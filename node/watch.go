@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
@@ -19,6 +20,9 @@ var errReplaced = wire.Errorf(wire.CodeConflict, "session", "another session of 
 
 // errKicked closes a session that was signed out.
 var errKicked = wire.Errorf(wire.CodeUnauthenticated, "session", "the user was signed out")
+
+// checkPause is between two questions of a watcher that got no answer.
+const checkPause = 200 * time.Millisecond
 
 // watcher follows a session's user log for the node itself: a kick, or a tag
 // that another session took, ends the session wherever it is.
@@ -88,7 +92,8 @@ func (w *watcher) check() {
 		})
 		cancel()
 		if err != nil {
-			continue // the query has waited before it gave up
+			w.pause()
+			continue
 		}
 		held, err := decodeUserAnswer(answer)
 		switch {
@@ -102,6 +107,17 @@ func (w *watcher) check() {
 			s.Close(transport.CloseReplaced, errReplaced)
 		}
 		return
+	}
+}
+
+// pause waits a moment between two questions: not every error of a query has
+// taken its time.
+func (w *watcher) pause() {
+	timer := time.NewTimer(checkPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.b.ctx.Done():
 	}
 }
 

@@ -2,6 +2,7 @@ package native
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"unicode/utf8"
@@ -115,7 +116,7 @@ func command(a Asker, req *pb.Request) (op, root string, c state.Command, err er
 	case *pb.Request_BlockConversation:
 		op, root = "conversation.block", string(a.User)
 		id := r.BlockConversation.GetConversation()
-		c, err = &state.BlockConversation{User: a.User, Conversation: wire.ConversationID(id), Unblock: r.BlockConversation.GetUnblock()}, checkConversation(op, id)
+		c, err = &state.BlockConversation{User: a.User, Conversation: wire.ConversationID(id), Unblock: r.BlockConversation.GetUnblock()}, errors.Join(checkUserLog(op, a), checkConversation(op, id))
 	}
 	return op, root, c, err
 }

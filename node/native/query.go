@@ -17,7 +17,8 @@ const (
 )
 
 // Resolve translates the creation of a unique conversation into the command
-// that asks the entry of its member set. The asker is one of the members.
+// that asks the entry of its member set. The asker is one of the members, if it is
+// a user.
 func Resolve(a Asker, r *pb.CreateConversation) (*state.ResolveUnique, error) {
 	const op = "conversation.create"
 	if r.GetId() != "" {
@@ -31,7 +32,10 @@ func Resolve(a Asker, r *pb.CreateConversation) (*state.ResolveUnique, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &state.ResolveUnique{Preset: preset, Members: append(users, a.User)}, nil
+	if a.User != "" { // the app is nobody's member
+		users = append(users, a.User)
+	}
+	return &state.ResolveUnique{Preset: preset, Members: users}, nil
 }
 
 // CheckWill checks the message that a client leaves for when it is lost.

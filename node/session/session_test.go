@@ -251,6 +251,10 @@ func TestSlowReader(t *testing.T) {
 			}
 			taken++
 		}
+		small := 0
+		for s.Deliver(batchOf(wire.Offset(taken+small), 1)) { // until not even these fit
+			small++
+		}
 		if bytes := taken * 5 << 10; bytes < 256<<10 || bytes > 1<<20 {
 			t.Errorf("%d bytes were taken before the first refusal", bytes)
 		}
@@ -259,7 +263,7 @@ func TestSlowReader(t *testing.T) {
 		if !s.Deliver(end) {
 			t.Error("an end was not taken")
 		}
-		for i := range taken {
+		for i := range taken + small {
 			if got := p.next().GetEvents().GetLogs()[0].GetAfter(); got != uint64(i) {
 				t.Fatalf("batch %d begins after %d", i, got)
 			}
