@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -39,8 +40,9 @@ type fsm struct {
 	progress *progress
 	fatal    func(error)
 
-	entries []state.LogEntry // scratch
-	stopped bool             // set for good by a failure: nothing is applied after an entry that was not
+	entries   []state.LogEntry // scratch
+	responses []any            // scratch: raft takes them out before it calls again
+	stopped   bool             // set for good by a failure: nothing is applied after an entry that was not
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -51,7 +53,9 @@ var _ raft.BatchingFSM = (*fsm)(nil)
 // The batch is cut where checkpoints are due, so that replicas note the chain
 // at the same indexes whatever their batches are.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
-	responses := make([]any, len(logs))
+	clear(f.responses)
+	f.responses = slices.Grow(f.responses[:0], len(logs))[:len(logs)]
+	responses := f.responses
 	for start := 0; start < len(logs); {
 		f.progress.enterBlock(logs[start].Index, f.machine.Record)
 		end := start + 1

@@ -16,12 +16,13 @@ import (
 // them, those that were written since the last commit. All writes go through
 // the hash chain.
 type batch struct {
-	db    *pebble.DB
-	rng   wire.SlotRange
-	own   overlay
-	it    *pebble.Iterator // of the store as it was before the batch; opened by the first scan
-	err   error
-	chain xxhash.Digest
+	db     *pebble.DB
+	rng    wire.SlotRange
+	own    overlay
+	it     *pebble.Iterator // of the store as it was before the batch; opened by the first scan
+	err    error
+	chain  xxhash.Digest
+	record []byte // scratch
 }
 
 // begin starts the hash chain of an entry. The chain's link is
@@ -202,7 +203,8 @@ func (b *batch) checkIterator(it *pebble.Iterator) {
 func (b *batch) commit(key []byte, r Record) error {
 	err := b.err
 	if err == nil {
-		err = b.write(key, AppendRecord(nil, r))
+		b.record = AppendRecord(b.record[:0], r)
+		err = b.write(key, b.record)
 	}
 	if err != nil {
 		return fmt.Errorf("commit entry %d: %w", r.Applied, err)

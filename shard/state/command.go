@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -62,6 +63,8 @@ func (t Token) isNative() bool { return t.N != 0 }
 const (
 	commandVersion = 1
 
+	encodedBytes = 80 // a command's numbers and lengths, about
+
 	tokenNone   = 0
 	tokenNative = 1
 	tokenRandom = 2
@@ -74,7 +77,11 @@ const (
 // where a native token is | instance, 16 | n | and a random one a string;
 // strings have their length before them, numbers are uvarints.
 func EncodeCommand(b []byte, h Header, c Command) []byte {
-	b = append(b, commandVersion)
+	size := encodedBytes + len(h.App) + len(h.Actor) + len(h.Token.Random) + len(h.Origin.Node)
+	if send, ok := c.(*SendMessage); ok {
+		size += len(send.Conversation) + len(send.From) + len(send.Body) + len(send.ContentType)
+	}
+	b = append(slices.Grow(b, size), commandVersion)
 	b = bin.AppendUvarint(b, uint64(c.kind()))
 	b = bin.AppendString(b, h.App)
 	b = bin.AppendString(b, h.Actor)
