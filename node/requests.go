@@ -65,7 +65,7 @@ func (b *backend) subscribe(s *session.Session, req *pb.Request, r *pb.Subscribe
 			g.done(i, ref, tail.Started{}, refusal(op, err))
 			continue
 		}
-		g.note(sub)
+		g.note(i, sub)
 	}
 }
 
@@ -100,10 +100,13 @@ type granting struct {
 	sent bool
 }
 
-func (g *granting) note(sub *tail.Subscription) {
+func (g *granting) note(i int, sub *tail.Subscription) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.subs = append(g.subs, sub)
+	if g.subs == nil {
+		g.subs = make([]*tail.Subscription, len(g.logs))
+	}
+	g.subs[i] = sub
 }
 
 // done takes one answer, and sends the response after the last one.
@@ -135,16 +138,20 @@ func (g *granting) giveUp(edge *tail.Edge) {
 		g.mu.Unlock()
 		return
 	}
-	waiting := g.subs
+	var waiting []*tail.Subscription
 	for i := range g.logs {
 		if g.logs[i] == nil {
+			if g.subs != nil && g.subs[i] != nil {
+				waiting = append(waiting, g.subs[i])
+			}
 			g.logs[i] = &pb.SubscribedLog{Error: session.EncodeError(wire.Errorf(wire.CodeUnavailable, "log.subscribe", "the shard does not answer, ask again"))}
 		}
 	}
 	g.sendLocked()
 	g.mu.Unlock()
+	// One that is granted just now ends too: the client was told that it has none.
 	for _, sub := range waiting {
-		edge.UnsubscribeWaiting(sub)
+		edge.Unsubscribe(sub)
 	}
 }
 

@@ -119,9 +119,6 @@ func (e *Edge) Subscribe(r Request) (*Subscription, error) {
 // Unsubscribe ends a subscription. If its Done was not told, it is not any more.
 func (e *Edge) Unsubscribe(s *Subscription) { s.follow.tail.unsubscribe(s) }
 
-// UnsubscribeWaiting ends a subscription that has not been granted yet.
-func (e *Edge) UnsubscribeWaiting(s *Subscription) { s.follow.tail.unsubscribeWaiting(s) }
-
 func (e *Edge) tail(s wire.ShardID) *shardTail {
 	e.mu.Lock()
 	defer e.mu.Unlock()

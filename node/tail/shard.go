@@ -86,14 +86,6 @@ func (t *shardTail) unsubscribe(sub *Subscription) {
 	t.removeLocked(sub)
 }
 
-func (t *shardTail) unsubscribeWaiting(sub *Subscription) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if sub.status == starting {
-		t.removeLocked(sub)
-	}
-}
-
 func (t *shardTail) removeLocked(sub *Subscription) {
 	f := sub.follow
 	if sub.waiting != nil {
