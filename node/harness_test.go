@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,7 @@ type testNode struct {
 	id   wire.NodeID
 	fs   *vfs.MemFS
 	wall clock.Wall
+	full atomic.Bool // its disk has only 1 MiB left
 
 	node   *Node
 	cancel context.CancelFunc
@@ -145,7 +147,7 @@ func (c *testCluster) env(n *testNode) Env {
 	fatal := func(err error) { panic(fmt.Sprintf("%s: %v", n.id, err)) }
 	return Env{
 		Wall: n.wall, FS: n.fs, Logger: logger, Fatal: fatal,
-		Disk:   func(string) (uint64, uint64, error) { return 1 << 40, 1 << 40, nil },
+		Disk:   n.measure,
 		Nodes:  &testNet{MemoryDialer: c.net.Dialer(n.id), net: c.net, addr: string(n.id)},
 		Gossip: func(self cluster.Presence, _ []string) (cluster.Gossip, error) { return c.hub.Join(self) },
 		DiskOp: func() { time.Sleep(100 * time.Microsecond) },
@@ -166,6 +168,14 @@ func (c *testCluster) env(n *testNode) Env {
 			return cluster.Stores{Log: group, Stable: group, Snapshots: raft.NewInmemSnapshotStore()}, stores, err
 		},
 	}
+}
+
+// measure implements Env.Disk.
+func (n *testNode) measure(string) (free, total uint64, err error) {
+	if n.full.Load() {
+		return 1 << 20, 1 << 40, nil
+	}
+	return 1 << 40, 1 << 40, nil
 }
 
 // start starts a node. It serves a little later.
@@ -225,6 +235,31 @@ func (c *testCluster) crash(n *testNode) {
 			c.net.Heal(string(o.id), string(n.id))
 		}
 	}
+}
+
+// crashAll cuts the power of all nodes at one moment.
+func (c *testCluster) crashAll() {
+	c.t.Helper()
+	links := func(do func(a, b string)) {
+		for _, n := range c.nodes {
+			for _, o := range c.nodes {
+				if o != n {
+					do(string(n.id), string(o.id))
+				}
+			}
+		}
+	}
+	links(c.net.Break)
+	links(c.net.Cut)
+	var left []*vfs.MemFS
+	for _, n := range c.nodes {
+		left = append(left, n.fs.CrashClone(vfs.CrashCloneCfg{}))
+	}
+	c.close()
+	for i, n := range c.nodes {
+		n.fs = left[i]
+	}
+	links(c.net.Heal)
 }
 
 func (c *testCluster) close() {
