@@ -150,8 +150,8 @@ func (c *LeaveRoom) decode(in *bin.Reader) {
 }
 
 // SessionsLost reports sessions that ended without a logout, of one app or of
-// several: all users' slots must be the shard's. The header's app is the first
-// one's; it decides the command's slot.
+// several: all users' slots must be the shard's. Where the first loss names its
+// app, the command's slot is that user's whatever app the header names.
 type SessionsLost struct {
 	Losses []SessionLoss
 }
@@ -168,10 +168,14 @@ type SessionLoss struct {
 func (*SessionsLost) kind() Kind { return kindSessionsLost }
 
 func (c *SessionsLost) subject() Subject {
-	if len(c.Losses) == 0 {
+	switch {
+	case len(c.Losses) == 0:
 		return Subject{}
+	case c.Losses[0].App != "":
+		return Subject{Slot: wire.SlotOf(c.Losses[0].App, string(c.Losses[0].User))}
+	default:
+		return Subject{User: c.Losses[0].User}
 	}
-	return Subject{User: c.Losses[0].User}
 }
 
 func (c *SessionsLost) append(b []byte) []byte {

@@ -126,7 +126,7 @@ func (p *edgePlay) lose(node string) {
 		if len(c.Losses) == 0 {
 			continue
 		}
-		r := p.do(c.Losses[0].App, &c)
+		r := p.do("", &c)
 		if want := uint64(len(c.Losses)); r.Count != want {
 			p.w.t.Errorf("%d sessions of %s were lost, want %d: %+v", r.Count, node, want, r.Users)
 		}
