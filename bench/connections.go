@@ -306,22 +306,18 @@ func (r *connectionsRun) openAll(ctx context.Context) {
 	all.Wait()
 }
 
-// open opens one session and has it follow its logs. They are asked for at
-// once, so the client asks for all of them in few requests.
+// open opens one session and has it follow its logs.
 func (r *connectionsRun) open(ctx context.Context, i int) error {
 	c, err := r.dial(ctx, i, r.user(i))
 	if err != nil {
 		return fmt.Errorf("open session %d: %w", i, err)
 	}
 	r.sessions[i] = c
-	errs := make([]error, len(r.follows[i])+1)
-	var all sync.WaitGroup
-	all.Go(func() { _, errs[len(errs)-1] = c.Subscribe(ctx, client.FromEnd) })
-	for k, n := range r.follows[i] {
-		all.Go(func() { _, errs[k] = c.Conversation(r.ids[n]).Subscribe(ctx, client.FromEnd) })
+	logs := []client.Position{{After: client.FromEnd}}
+	for _, n := range r.follows[i] {
+		logs = append(logs, client.Position{Conversation: r.ids[n], After: client.FromEnd})
 	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if _, err := c.SubscribeAll(ctx, logs...); err != nil {
 		return fmt.Errorf("follow the logs of session %d: %w", i, err)
 	}
 	return nil

@@ -44,9 +44,25 @@ func (f *following) hasLocked(s *Subscription) bool { return f.subs[s.log] == s 
 
 // follow makes the client follow a log. There is one subscription a log.
 func (f *following) follow(s *Subscription) error {
+	f.link.mu.Lock()
+	defer f.link.mu.Unlock()
+	return f.followLocked(s)
+}
+
+// followAll makes the client follow many logs, and returns an error for each. The
+// session does not write in between, so it asks for many in one request.
+func (f *following) followAll(subs []*Subscription) []error {
+	f.link.mu.Lock()
+	defer f.link.mu.Unlock()
+	errs := make([]error, len(subs))
+	for i, s := range subs {
+		errs[i] = f.followLocked(s)
+	}
+	return errs
+}
+
+func (f *following) followLocked(s *Subscription) error {
 	l := f.link
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.mu.err != nil {
 		return l.mu.err
 	}

@@ -83,13 +83,23 @@ type Subscription struct {
 
 // subscribe follows a log, and waits until the node has agreed.
 func subscribe(ctx context.Context, l *link, log string, after wire.Offset) (*Subscription, error) {
+	s := newSubscription(l, log, after)
+	if err := l.mu.following.follow(s); err != nil {
+		return nil, err
+	}
+	return s.await(ctx)
+}
+
+func newSubscription(l *link, log string, after wire.Offset) *Subscription {
 	s := &Subscription{link: l, log: log, signal: make(chan struct{}, 1), ready: make(chan struct{})}
 	if after != FromEnd {
 		s.mu.pos, s.mu.handed, s.mu.known = after, after, true
 	}
-	if err := l.mu.following.follow(s); err != nil {
-		return nil, err
-	}
+	return s
+}
+
+// await waits until the node has agreed.
+func (s *Subscription) await(ctx context.Context) (*Subscription, error) {
 	select {
 	case <-s.ready:
 	case <-ctx.Done():

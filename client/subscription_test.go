@@ -379,6 +379,43 @@ func TestManySubscriptionsInFewRequests(t *testing.T) {
 	})
 }
 
+func TestSubscribeAll(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		requests := 0
+		c.on = func(_ *node, r *pb.Request) fate {
+			if r.GetSubscribe() != nil {
+				requests++
+			}
+			return fate{}
+		}
+		positions := []Position{{After: 0}}
+		c.conversation("", "tom") // the user log
+		for i := range 120 {
+			id := fmt.Sprint(i)
+			c.conversation(id, "tom")
+			positions = append(positions, Position{Conversation: wire.ConversationID(id)})
+		}
+		c.conversation("milk", "ann")
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		subs, err := tom.SubscribeAll(t.Context(), append(positions, Position{Conversation: "milk"})...)
+		if wire.CodeOf(err) != wire.CodeNotMember || subs[121] != nil {
+			t.Errorf("the conversation of others: %v, %v", subs[121], err)
+		}
+		if requests != 2 {
+			t.Errorf("%d requests for 122 logs, want 2", requests)
+		}
+		c.say("7", "0")
+		follow(t, subs[8], 0, 1)
+		if again, err := tom.SubscribeAll(t.Context(), positions[:2]...); wire.CodeOf(err) != wire.CodeExists || again[0] != nil {
+			t.Errorf("a second time: %v, %v", again, err)
+		}
+		if _, err := tom.SubscribeAll(t.Context(), Position{Conversation: "a\nb"}); wire.CodeOf(err) != wire.CodeInvalid {
+			t.Errorf("an id that cannot be: %v", err)
+		}
+	})
+}
+
 func TestEntriesRange(t *testing.T) {
 	withSubscription(t, 5, 0, func(t *testing.T, c *cluster, sub *Subscription) {
 		var got []string
