@@ -40,6 +40,7 @@ type backend struct {
 	mux     caller
 	shards  *shards
 	cursors *cursors
+	collect func() // may be nil
 	wall    clock.Wall
 	logger  *slog.Logger
 
@@ -188,6 +189,9 @@ func (b *backend) nodes() []*pb.NodeInfo {
 // Started implements session.Backend.
 func (b *backend) Started(s *session.Session) {
 	b.sessions.add(s)
+	if b.collect != nil && b.sessions.dense() {
+		b.waits.Go(b.collect)
+	}
 	if s.Identity.User != "" {
 		b.watchUser(s)
 	}

@@ -33,6 +33,9 @@ type Env struct {
 	// DiskOp is called before and after each synced write, outside all locks: a
 	// simulator makes it take time. Nil: nothing.
 	DiskOp func()
+	// Collect collects garbage, for [sessions]. Nil: the runtime alone decides
+	// when.
+	Collect func()
 	// Fatal ends the process, with a reason for people. It is called when a
 	// store failed or hangs, or when a replica would fork.
 	Fatal  func(error)

@@ -298,7 +298,7 @@ func (n *Node) openEdge(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.backend = &backend{
 		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
-		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
+		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
 	}
 	n.parts.push("requests", func() error {
 		cancel()
@@ -315,10 +315,10 @@ func (n *Node) openChores(context.Context) error {
 		n.parts.run(fmt.Sprintf("outbox of shard %d", h.id), c.runOutbox)
 		n.parts.run(fmt.Sprintf("timers of shard %d", h.id), c.runTimers)
 	}
-	n.parts.run("comparison of replicas", n.compareReplicas)
-	n.parts.run("steward", n.steward)
+	n.parts.run("comparison of replicas", stewardship{n}.compareReplicas)
+	n.parts.run("steward", stewardship{n}.steward)
 	n.parts.run("addresses", n.announceAddresses)
-	n.parts.run("watch over edges", n.watchEdges)
+	n.parts.run("watch over edges", presence{n}.watchEdges)
 	n.parts.push("leaderships", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 		defer cancel()

@@ -16,9 +16,32 @@ type userKey struct {
 
 // sessions is every session of this node. Its zero value is empty.
 type sessions struct {
-	mu   sync.Mutex
-	all  map[*session.Session]struct{}
-	user map[userKey]int // how many each user has here
+	mu      sync.Mutex
+	all     map[*session.Session]struct{}
+	user    map[userKey]int // how many each user has here
+	crowded int             // sessions that have begun since dense was told last
+}
+
+const (
+	// A collection is due after so many sign-ins, and after one for so many
+	// sessions that are there: then its cost, over all sign-ins, stays the same.
+	crowd      = 64
+	crowdShare = 8
+)
+
+// dense tells whether a collection is due. A sign-in allocates ten times of what
+// the session keeps. What is kept lies among that, and the runtime moves nothing:
+// of a thousand clients that come at once, each would take twice its memory, for
+// as long as it stays.
+func (l *sessions) dense() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.crowded++
+	if l.crowded < max(crowd, len(l.all)/crowdShare) {
+		return false
+	}
+	l.crowded = 0
+	return true
 }
 
 func keyOf(s *session.Session) userKey { return userKey{s.Identity.App, s.Identity.User} }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -50,7 +51,7 @@ func System(cfg Config, logger *slog.Logger, fatal func(error)) (Env, error) {
 			cfg.TLS.Node, id.Node, id.Cluster, cfg.Node, cfg.Cluster)
 	}
 	env := Env{
-		Wall: clock.System, FS: vfs.Default, Disk: freeSpace, Fatal: fatal, Logger: logger,
+		Wall: clock.System, FS: vfs.Default, Disk: freeSpace, Collect: runtime.GC, Fatal: fatal, Logger: logger,
 		Nodes: &tlsNetwork{NodeDialer: transport.NewNodeDialer(credentials), addr: cfg.Listen.Peer, credentials: credentials, logger: logger},
 		Meta: func(dir string, fatal func(error)) (cluster.Stores, io.Closer, error) {
 			bolt, err := cluster.OpenBolt(dir, cluster.BoltOptions{Fatal: fatal, Logger: logger})
