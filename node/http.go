@@ -70,7 +70,7 @@ func (w *web) status(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *web) scrub(rw http.ResponseWriter, r *http.Request) {
-	report, err := w.n.scrubAll(r.Context())
+	report, err := scrubbing{w.n}.scrubAll(r.Context())
 	if err != nil {
 		answer(rw, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})
 		return

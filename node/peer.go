@@ -46,11 +46,11 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 	case route.MethodStatus:
 		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(n.nodeStatus()) })
 	case route.MethodScrubs:
-		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(n.scrubsFound()) })
+		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(scrubbing{n}.scrubsFound()) })
 	case route.MethodSignal:
 		reply(nil, n.shards.signal(body))
 	case route.MethodLost:
-		n.later(reply, func(ctx context.Context) ([]byte, error) { return nil, n.serveLost(ctx, from, body) })
+		n.later(reply, func(ctx context.Context) ([]byte, error) { return nil, presence{n}.serveLost(ctx, from, body) })
 	default:
 		reply(nil, wire.Errorf(wire.CodeInvalid, "", "node %s does not know method %d", from, method))
 	}

@@ -88,8 +88,11 @@ func (b *backend) reportLost(s *session.Session) {
 	}
 }
 
+// presence is the part of a node that knows who is lost.
+type presence struct{ *Node }
+
 // serveLost takes an edge's report, at the leader of the user's shard.
-func (n *Node) serveLost(ctx context.Context, edge wire.NodeID, body []byte) error {
+func (n presence) serveLost(ctx context.Context, edge wire.NodeID, body []byte) error {
 	l, err := decodeLost(body)
 	if err != nil {
 		return wire.Errorf(wire.CodeInvalid, "", "decode the report of a lost session: %v", err)
@@ -103,7 +106,7 @@ func (n *Node) serveLost(ctx context.Context, edge wire.NodeID, body []byte) err
 }
 
 // proposeLosses has sessions taken for lost.
-func (n *Node) proposeLosses(ctx context.Context, losses []state.SessionLoss) error {
+func (n presence) proposeLosses(ctx context.Context, losses []state.SessionLoss) error {
 	var h state.Header
 	c := &state.SessionsLost{Losses: losses}
 	encoded := state.EncodeCommand(nil, h, c)
@@ -129,7 +132,7 @@ type edgeWatch struct {
 
 // watchEdges reports the sessions of edges that are gone, in the shards that
 // this node leads.
-func (n *Node) watchEdges(ctx context.Context) error {
+func (n presence) watchEdges(ctx context.Context) error {
 	ticks := time.NewTicker(edgeLease / 5)
 	defer ticks.Stop()
 	watches := map[wire.ShardID]*edgeWatch{}
@@ -192,7 +195,7 @@ func (w *edgeWatch) look(now time.Time, h *hosted, nodes []wire.NodeID) (lost []
 }
 
 // edgeLost has the sessions of an edge that is gone taken for lost.
-func (n *Node) edgeLost(ctx context.Context, h *hosted, edge wire.NodeID) error {
+func (n presence) edgeLost(ctx context.Context, h *hosted, edge wire.NodeID) error {
 	all, err := h.state.SessionsOn(string(edge))
 	if err != nil || len(all) == 0 {
 		return err

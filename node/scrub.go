@@ -46,9 +46,12 @@ type ScrubRange struct {
 	voters []wire.NodeID
 }
 
+// scrubbing is the part of a node that scrubs.
+type scrubbing struct{ *Node }
+
 // scrubAll has every replica read all of its slots back, each range at one
 // place of the raft log, and compares what they found.
-func (n *Node) scrubAll(ctx context.Context) (ScrubReport, error) {
+func (n scrubbing) scrubAll(ctx context.Context) (ScrubReport, error) {
 	table := n.meta.Table()
 	report := ScrubReport{Nodes: len(table.Nodes()), Differ: []ScrubRange{}, Missing: []ScrubRange{}}
 	ranges := map[uint64]*ScrubRange{}
@@ -83,7 +86,7 @@ func (n *Node) scrubAll(ctx context.Context) (ScrubReport, error) {
 	return report, nil
 }
 
-func (n *Node) startScrub(ctx context.Context, r *ScrubRange) (uint64, error) {
+func (n scrubbing) startScrub(ctx context.Context, r *ScrubRange) (uint64, error) {
 	var b [8]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return 0, err
@@ -98,7 +101,7 @@ func (n *Node) startScrub(ctx context.Context, r *ScrubRange) (uint64, error) {
 
 // gatherScrubs asks all nodes until they have answered everything, or make no
 // progress any more.
-func (n *Node) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRange) {
+func (n scrubbing) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRange) {
 	deadline := time.Now().Add(scrubIdle)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		left := 0
@@ -134,7 +137,7 @@ type scrubFound struct {
 }
 
 // scrubsFound returns what this node's replicas have found.
-func (n *Node) scrubsFound() []scrubFound {
+func (n scrubbing) scrubsFound() []scrubFound {
 	var all []scrubFound
 	for _, h := range n.shards.all() {
 		for _, r := range h.scrubs.Results() {
@@ -148,7 +151,7 @@ func (n *Node) scrubsFound() []scrubFound {
 	return all
 }
 
-func (n *Node) askScrubs(ctx context.Context, id wire.NodeID) ([]scrubFound, error) {
+func (n scrubbing) askScrubs(ctx context.Context, id wire.NodeID) ([]scrubFound, error) {
 	if id == n.cfg.Node {
 		return n.scrubsFound(), nil
 	}

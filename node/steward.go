@@ -17,9 +17,13 @@ const stewardEvery = 5 * time.Second
 // lead: it gets them during the hand-over.
 const nearly = 1000
 
+// stewardship is the part of a node that keeps leaders spread and replicas
+// compared.
+type stewardship struct{ *Node }
+
 // steward carries out what the planner wants, one step at a time: each node
 // hands over the shards that it leads and another should.
-func (n *Node) steward(ctx context.Context) error {
+func (n stewardship) steward(ctx context.Context) error {
 	ticks := time.NewTicker(stewardEvery)
 	defer ticks.Stop()
 	for {
@@ -35,7 +39,7 @@ func (n *Node) steward(ctx context.Context) error {
 
 // spreadLeaders asks the planner and does the steps that concern this node. A
 // node whose disk is full leads nothing that another could.
-func (n *Node) spreadLeaders(ctx context.Context) {
+func (n stewardship) spreadLeaders(ctx context.Context) {
 	ask, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	world := cluster.World{Table: n.meta.Table(), Shards: map[wire.ShardID]cluster.ShardView{}}
@@ -68,7 +72,7 @@ func (n *Node) spreadLeaders(ctx context.Context) {
 }
 
 // handTo hands the leadership of a shard to another node, if this one has it.
-func (n *Node) handTo(ctx context.Context, id wire.ShardID, to wire.NodeID) {
+func (n stewardship) handTo(ctx context.Context, id wire.ShardID, to wire.NodeID) {
 	h := n.shards.get(id)
 	if h == nil || !h.leads.Load() || ctx.Err() != nil {
 		return
@@ -80,7 +84,7 @@ func (n *Node) handTo(ctx context.Context, id wire.ShardID, to wire.NodeID) {
 
 // compareReplicas compares the chains of this node's replicas with the others',
 // and stops the node if one of its replicas is alone with what it holds.
-func (n *Node) compareReplicas(ctx context.Context) error {
+func (n stewardship) compareReplicas(ctx context.Context) error {
 	ticks := time.NewTicker(compareEvery)
 	defer ticks.Stop()
 	for {
