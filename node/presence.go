@@ -110,7 +110,7 @@ func (n presence) proposeLosses(ctx context.Context, losses []state.SessionLoss)
 	var h state.Header
 	c := &state.SessionsLost{Losses: losses}
 	encoded := state.EncodeCommand(nil, h, c)
-	if _, _, err := state.DecodeCommand(encoded); err != nil {
+	if err := state.CheckCommand(encoded); err != nil {
 		return wire.Errorf(wire.CodeInvalid, "", "lost session: %v", err)
 	}
 	result, err := n.router.Propose(ctx, state.CommandSlot(h, c), shard.KeyOf("", "presence"), encoded)

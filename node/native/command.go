@@ -53,7 +53,7 @@ func header(a Asker, req *pb.Request) state.Header {
 // read: what is in the raft log must be readable, or every replica stops.
 func Encode(op, root string, h state.Header, c state.Command) (Change, error) {
 	encoded := state.EncodeCommand(nil, h, c)
-	if _, _, err := state.DecodeCommand(encoded); err != nil {
+	if err := state.CheckCommand(encoded); err != nil {
 		return Change{}, wire.Errorf(wire.CodeInvalid, op, "%v", err)
 	}
 	return Change{Op: op, Root: root, Slot: state.CommandSlot(h, c), Encoded: encoded}, nil

@@ -111,7 +111,7 @@ func (n *fakeNode) Submit(_ uint64, command []byte, done func(shard.Outcome)) {
 	case n.leader != n.id:
 		o.Err = &shard.NotLeaderError{Shard: 1, Leader: n.leader}
 	default:
-		n.got = append(n.got, string(command))
+		n.got = append(n.got, textOf(command))
 		o.Result = state.Result{Seq: wire.Seq(len(n.got))}
 		if n.holding {
 			n.held = append(n.held, done)
@@ -205,8 +205,21 @@ type reply struct {
 func (w *trio) submit(text string, within time.Duration) <-chan reply {
 	began := time.Now()
 	replies := make(chan reply, 2) // a second one would be an error
-	w.a.router.Submit(Command{Encoded: []byte(text), Deadline: began.Add(within), Done: func(r state.Result, err error) {
+	w.a.router.Submit(Command{Encoded: commandOf(text), Deadline: began.Add(within), Done: func(r state.Result, err error) {
 		replies <- reply{r, err, time.Since(began)}
 	}})
 	return replies
+}
+
+// commandOf makes a command that a replica could read, and textOf says which.
+func commandOf(text string) []byte {
+	return state.EncodeCommand(nil, state.Header{App: "app", Actor: "tom"}, &state.SendMessage{Conversation: "c", Body: []byte(text)})
+}
+
+func textOf(command []byte) string {
+	_, c, err := state.DecodeCommand(command)
+	if err != nil {
+		return err.Error()
+	}
+	return string(c.(*state.SendMessage).Body)
 }

@@ -114,7 +114,7 @@ func TestRefusedAtOnce(t *testing.T) {
 		err  error
 		want wire.Code
 	}{
-		{shard.ErrOverloaded, wire.CodeLimit},
+		{shard.ErrOverloaded, wire.CodeUnavailable},
 		{shard.ErrStorageFull, wire.CodeStorageFull},
 		{shard.ErrTooLarge, wire.CodeInvalid},
 		{wire.Errorf(wire.CodeForbidden, "", "no"), wire.CodeForbidden},
@@ -231,13 +231,13 @@ func TestOrderIsKept(t *testing.T) {
 func TestPropose(t *testing.T) {
 	inTrio(t, func(t *testing.T, w *trio) {
 		w.lead("b")
-		if r, err := w.a.router.Propose(t.Context(), 0, 0, []byte("1")); err != nil || r.Seq != 1 {
+		if r, err := w.a.router.Propose(t.Context(), 0, 0, commandOf("1")); err != nil || r.Seq != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
 		w.b.set(func() { w.b.holding = true })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.a.router.Propose(ctx, 0, 0, []byte("2")); wire.CodeOf(err) != wire.CodeUnavailable {
+		if _, err := w.a.router.Propose(ctx, 0, 0, commandOf("2")); wire.CodeOf(err) != wire.CodeUnavailable {
 			t.Errorf("without an outcome: %v", err)
 		}
 		w.b.set(func() { go w.b.held[0](shard.Outcome{}) })

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/shard"
+	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -22,6 +23,12 @@ func (r *Router) ServePropose(body []byte, reply func([]byte, error)) {
 	replica, refused := r.holds(p.shard, p.slot)
 	if refused != nil {
 		reply(nil, refused)
+		return
+	}
+	// What is in the raft log must be readable, or every replica stops; a newer
+	// node may know commands that this one does not.
+	if err := state.CheckCommand(p.command); err != nil {
+		reply(nil, wire.Errorf(wire.CodeInvalid, "", "node %s cannot read the command: %v", r.self, err))
 		return
 	}
 	replica.Submit(p.key, p.command, func(o shard.Outcome) {
