@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,12 +24,19 @@ const (
 	deliverBytes = 64 << 10
 	// timerRows bounds one Sweep.
 	timerRows = 200
-	// chorePause is how long a chore waits after it failed, and how often it
-	// looks without being told.
+	// chorePause is how long a chore waits after it failed, and how often a leader
+	// looks for timers that are due.
 	chorePause = time.Second
+	// outboxEvery is how often a leader looks into its outbox without being told.
+	// It always is; this is for the day when that is not so.
+	outboxEvery = 15 * time.Second
 	// compareEvery is how often replicas compare their chains.
 	compareEvery = 10 * time.Second
 )
+
+// errResting makes a chore look again soon: what is left is for shards that did
+// not take it just now.
+var errResting = errors.New("node: shards rest")
 
 // chores are what a leader does on its own: tell other slots what its outbox
 // holds, and sweep what is due.
@@ -41,14 +50,18 @@ type chores struct {
 // runOutbox delivers outbox rows while the replica leads.
 func (c *chores) runOutbox(ctx context.Context) error {
 	resting := map[wire.ShardID]time.Time{} // shards that did not take their rows, and until when they are left alone
-	return c.loop(ctx, c.h.outbox, func(ctx context.Context) (bool, error) {
+	return c.loop(ctx, c.h.outbox, outboxEvery, func(ctx context.Context) (bool, error) {
 		if c.h.held.Load() {
 			return false, nil
 		}
 		now := time.Now()
+		maps.DeleteFunc(resting, func(_ wire.ShardID, until time.Time) bool { return !now.Before(until) })
 		batches, err := c.h.state.OutboxBatches(outboxRows, func(target wire.Slot) bool {
 			return now.Before(resting[c.shardOf(target)])
 		})
+		if err == nil && len(batches) == 0 && len(resting) > 0 {
+			err = errResting
+		}
 		if err != nil || len(batches) == 0 {
 			return false, err
 		}
@@ -126,7 +139,7 @@ func (c *chores) deliver(ctx context.Context, rows []state.OutboxRow) error {
 
 // runTimers sweeps what is due while the replica leads.
 func (c *chores) runTimers(ctx context.Context) error {
-	return c.loop(ctx, c.h.timers, func(ctx context.Context) (bool, error) {
+	return c.loop(ctx, c.h.timers, chorePause, func(ctx context.Context) (bool, error) {
 		due, err := c.h.state.DueTimers(c.wall(), timerRows)
 		if err != nil || len(due) == 0 {
 			return false, err
@@ -145,23 +158,29 @@ func (c *chores) propose(ctx context.Context, command state.Command) (state.Resu
 	return c.router.Propose(ctx, state.CommandSlot(h, command), shard.KeyOf("", "chores"), state.EncodeCommand(nil, h, command))
 }
 
-// loop works when it is told to, and every second, for as long as the replica
-// leads; again at once when work says that there may be more.
-func (c *chores) loop(ctx context.Context, told <-chan struct{}, work func(context.Context) (more bool, err error)) error {
-	ticks := time.NewTicker(chorePause)
-	defer ticks.Stop()
+// loop works when it is told to, and from time to time, for as long as the
+// replica leads; again at once when work says that there may be more. A follower
+// sleeps until it is told that it leads: there are many of them.
+func (c *chores) loop(ctx context.Context, told <-chan struct{}, every time.Duration, work func(context.Context) (more bool, err error)) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-told:
-		case <-ticks.C:
+		case <-timer.C:
 		case <-ctx.Done():
 			return nil
 		}
+		pause := every
 		for more := c.h.leads.Load(); more && ctx.Err() == nil; {
 			var err error
 			if more, err = work(ctx); err != nil {
-				break // the next tick tries again
+				pause = chorePause
+				break
 			}
+		}
+		if c.h.leads.Load() {
+			timer.Reset(pause)
 		}
 	}
 }

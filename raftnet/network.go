@@ -8,7 +8,7 @@ type Urgency uint8
 // The urgencies.
 const (
 	Now  Urgency = iota // send at once
-	Soon                // a heartbeat or its answer: may wait 10-20 ms, to travel with those of other shards
+	Soon                // a heartbeat or its answer: may wait up to 40 ms, to travel with those of other shards
 )
 
 // Network carries the raft traffic of all shards between nodes. The node makes

@@ -64,6 +64,7 @@ func (l *link) write() {
 		idle.Reset(due.Sub(now))
 		select {
 		case <-p.wake:
+		case <-p.ride.C:
 		case <-idle.C:
 		case <-l.dead:
 			return

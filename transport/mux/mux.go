@@ -24,6 +24,7 @@ type Mux struct {
 	resolver Resolver
 	handler  Handler
 	opts     Options
+	began    time.Time
 	counters counters
 
 	receivers atomic.Pointer[map[wire.ShardID]func(wire.NodeID, []byte)] // replaced, never changed
@@ -50,7 +51,7 @@ func New(self wire.NodeID, cluster string, listener Listener, dialer Dialer, res
 	}
 	m := &Mux{
 		self: self, cluster: cluster, listener: listener, dialer: dialer, resolver: resolver, handler: handler,
-		opts: opts.withDefaults(), started: make(chan struct{}, 1),
+		opts: opts.withDefaults(), began: time.Now(), started: make(chan struct{}, 1),
 	}
 	m.mu.peers = map[wire.NodeID]*peer{}
 	m.receivers.Store(&map[wire.ShardID]func(wire.NodeID, []byte){})
@@ -79,6 +80,12 @@ func (m *Mux) Run(ctx context.Context) error {
 		tasks.Go(func() { f(ctx) }) // it sees that ctx is done, and frees what it has
 	}
 	return nil
+}
+
+// departure is when a frame that is sent Soon leaves. It is the same time for all
+// peers, so that an idle node wakes up seldom.
+func (m *Mux) departure(now time.Time) time.Time {
+	return now.Add(m.opts.Hold - now.Sub(m.began)%m.opts.Hold)
 }
 
 func (m *Mux) takeStarts() []func(context.Context) {

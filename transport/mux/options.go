@@ -65,8 +65,8 @@ type Options struct {
 	// are told to the others. Default 1 and 1.
 	MinLevel, MaxLevel uint32
 
-	// Hold is how long a raft frame that is sent Soon may wait for others.
-	// Default 15 ms.
+	// Hold is how long a raft frame that is sent Soon may wait for others. All
+	// that come within one such time leave together, to all peers. Default 40 ms.
 	Hold time.Duration
 
 	// Ping is how long the writer is silent before it says that it lives, and
@@ -116,7 +116,7 @@ func orDefault[T comparable](v *T, d T) {
 func (o Options) withDefaults() Options {
 	orDefault(&o.MinLevel, 1)
 	orDefault(&o.MaxLevel, 1)
-	orDefault(&o.Hold, 15*time.Millisecond)
+	orDefault(&o.Hold, 40*time.Millisecond)
 	orDefault(&o.Ping, 500*time.Millisecond)
 	orDefault(&o.DeadAfter, 2*time.Second)
 	orDefault(&o.WriteTimeout, 5*time.Second)

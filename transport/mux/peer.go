@@ -32,6 +32,7 @@ type peer struct {
 	m    *Mux
 	id   wire.NodeID
 	wake chan struct{} // for the link's writer: something waits
+	ride *time.Timer   // for the link's writer: what is sent Soon leaves now
 	turn chan struct{} // for run: the link or the want of one changed
 	mu   struct {
 		sync.Mutex
@@ -52,6 +53,7 @@ type peer struct {
 
 func newPeer(m *Mux, id wire.NodeID) *peer {
 	p := &peer{m: m, id: id, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	p.ride = time.NewTimer(m.opts.Hold) // the first one is for nobody
 	p.mu.since = time.Now()
 	p.mu.wanted = p.mu.since
 	p.mu.grace = time.AfterFunc(m.opts.Grace, p.graceOver)
@@ -288,11 +290,12 @@ func (p *peer) raft(shard wire.ShardID, frame []byte, u raftnet.Urgency) error {
 	if u == raftnet.Soon {
 		c = classSoon
 		if q.bytes(classSoon) == 0 {
-			q.due = time.Now().Add(p.m.opts.Hold)
-		} else {
-			q.put(c, appendID(h[:0], kindRaft, uint64(shard)), frame)
-			return nil // the writer waits already
+			now := time.Now()
+			q.due = p.m.departure(now)
+			p.ride.Reset(q.due.Sub(now)) // wakes the writer, which need not know before
 		}
+		q.put(c, appendID(h[:0], kindRaft, uint64(shard)), frame)
+		return nil
 	}
 	q.put(c, appendID(h[:0], kindRaft, uint64(shard)), frame)
 	hint(p.wake)

@@ -38,8 +38,8 @@ func TestHeartbeatsTravelTogether(t *testing.T) {
 			send(shard, raftnet.Soon)
 		}
 		for range 64 {
-			if took := (<-arrived).Sub(start); took < 10*time.Millisecond || took > 20*time.Millisecond {
-				t.Errorf("held for %v, want 10 to 20ms", took)
+			if took := (<-arrived).Sub(start); took <= 0 || took > 40*time.Millisecond {
+				t.Errorf("held for %v, want up to 40ms", took)
 			}
 		}
 		if writes := a.Metrics().Writes - before; writes != 1 {
