@@ -116,7 +116,7 @@ func TestTransferLosesNoCommand(t *testing.T) {
 			})
 		}
 		time.Sleep(100 * time.Millisecond)
-		began := time.Now() //nolint:forbidigo // the clock of the bubble
+		began := time.Now()
 		if err := old.replica.TransferLeadership(t.Context(), to.id); err != nil {
 			t.Fatal(err)
 		}

@@ -279,7 +279,7 @@ func (p *proposer) watchTransfer(err error) {
 		return
 	}
 	if p.transferAt.IsZero() {
-		p.transferAt = time.Now() //nolint:forbidigo // a timeout of the host; the state machine sees stamps only
+		p.transferAt = time.Now()
 		return
 	}
 	if time.Since(p.transferAt) > p.limit {

@@ -92,7 +92,7 @@ func TestOverRaftnet(t *testing.T) {
 		}
 		quick := 0
 		for range 20 {
-			began := time.Now() //nolint:forbidigo // the clock of the bubble
+			began := time.Now()
 			if _, err := g.leader().replica.StrongRead(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -118,7 +118,7 @@ func TestStrongReadsShareARound(t *testing.T) {
 		leader := g.leader()
 		leader.link.onAnswer(func(raft.ServerID, *raft.AppendEntriesRequest) { time.Sleep(20 * time.Millisecond) })
 		var wg sync.WaitGroup
-		began := time.Now() //nolint:forbidigo // the clock of the bubble
+		began := time.Now()
 		for range 400 {
 			wg.Go(func() {
 				if _, err := leader.replica.StrongRead(t.Context()); err != nil {

@@ -32,7 +32,7 @@ func TestScrubberPacesAndReports(t *testing.T) {
 		defer s.Close()
 		damaged := errors.New("bad checksum")
 		jobs := []*fakeRows{{hash: 11, bytes: 5_000_000}, {err: damaged}, {hash: 33}}
-		began := time.Now() //nolint:forbidigo // the clock of the bubble
+		began := time.Now()
 		for i, rows := range jobs {
 			s.add(scrubJob{ScrubResult{ID: uint64(i), Index: 100}, rows})
 		}

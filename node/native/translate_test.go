@@ -18,8 +18,6 @@ var asker = Asker{
 	App: "app", User: "ann", Instance: [16]byte{1, 2, 3}, Origin: state.Origin{Node: "n1", Session: 7, Request: 9},
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // TestTranslate has one case for every request that is one command.
 func TestTranslate(t *testing.T) {
 	for _, c := range []struct {
@@ -36,12 +34,12 @@ func TestTranslate(t *testing.T) {
 			Properties: []state.Property{{Name: "a", Value: []byte(`{"x":1}`)}, {Name: "b", Value: []byte("2")}, {Name: "c", Value: []byte("[]")}},
 		}},
 		{"conversation.update", "tea", &pb.Request{Op: &pb.Request_UpdateConversation{UpdateConversation: &pb.UpdateConversation{
-			Conversation: "tea", Name: ptr(""), Set: map[string][]byte{"a": []byte("1")}, Unset: []string{"b"}, Muted: ptr(true),
+			Conversation: "tea", Name: new(""), Set: map[string][]byte{"a": []byte("1")}, Unset: []string{"b"}, Muted: new(true),
 		}}}, &state.UpdateConversation{
 			ID: "tea", SetName: true, Set: []state.Property{{Name: "a", Value: []byte("1")}}, Unset: []string{"b"}, Muted: state.SwitchOn,
 		}},
 		{"conversation.update", "tea", &pb.Request{Op: &pb.Request_UpdateConversation{UpdateConversation: &pb.UpdateConversation{
-			Conversation: "tea", Muted: ptr(false),
+			Conversation: "tea", Muted: new(false),
 		}}}, &state.UpdateConversation{ID: "tea", Muted: state.SwitchOff}},
 		{"conversation.destroy", "tea", &pb.Request{Op: &pb.Request_DestroyConversation{DestroyConversation: &pb.DestroyConversation{
 			Conversation: "tea",
@@ -228,8 +226,8 @@ func TestLimits(t *testing.T) {
 			update(func(r *pb.UpdateConversation) { r.Unset = []string{text(129)} }), wire.CodeLimit,
 		},
 		{
-			"new name", update(func(r *pb.UpdateConversation) { r.Name = ptr(text(1024)) }),
-			update(func(r *pb.UpdateConversation) { r.Name = ptr(text(1025)) }), wire.CodeLimit,
+			"new name", update(func(r *pb.UpdateConversation) { r.Name = new(text(1024)) }),
+			update(func(r *pb.UpdateConversation) { r.Name = new(text(1025)) }), wire.CodeLimit,
 		},
 		{
 			"body", send(func(r *pb.SendMessage) { r.Body = body(wire.MaxBodyBytes) }),

@@ -22,14 +22,6 @@ func EncodeError(err error) *pb.Error {
 
 func errorResult(err error) *pb.Response_Error { return &pb.Response_Error{Error: EncodeError(err)} }
 
-// EncodeResponse encodes the frame of an answer.
-func EncodeResponse(r *pb.Response) []byte { return encodeResponse(r) }
-
-// EncodeEvents encodes the frame of events.
-func EncodeEvents(e *pb.Events) []byte {
-	return encode(&pb.ServerFrame{Body: &pb.ServerFrame_Events{Events: e}})
-}
-
 func encodeResponse(r *pb.Response) []byte {
 	return encode(&pb.ServerFrame{Body: &pb.ServerFrame_Response{Response: r}})
 }
@@ -39,7 +31,7 @@ func encodeResponse(r *pb.Response) []byte {
 const (
 	tagPing  = 3<<3 | 2
 	tagPong  = 5<<3 | 2
-	tagNonce = 1<<3 | 0
+	tagNonce = 1 << 3 // a varint
 )
 
 // pingOf reads a ping without the protobuf runtime, as clients write it. Pings

@@ -98,10 +98,12 @@ type Session struct {
 	Identity auth.Identity
 	Instance [16]byte // the space of the client's tokens
 	Tag      string   // the tag it took when it signed in; empty: none
-	HasWill  bool     // it left a will
 	Logs     tail.Set // what it follows
+	HasWill  bool     // it left a will
 
 	inRoom  atomic.Bool
+	started bool // it is signed in; the reading goroutine's own
+	grown   bool // it has done work that makes a stack grow; the reading goroutine's own
 	onEnd   func()
 	conn    transport.ClientConn
 	backend Backend
@@ -109,10 +111,8 @@ type Session struct {
 	writers sync.WaitGroup // the goroutine of drain, if there is one
 
 	// The reading goroutine's own.
-	started bool
-	grown   bool      // it has done work that makes a stack grow
-	fresh   time.Time // when the goroutine began
-	unbind  func() bool
+	fresh  time.Time // when the goroutine began
+	unbind func() bool
 
 	mu sync.Mutex
 	q  queue // guarded by mu
@@ -345,12 +345,10 @@ func (s *Session) request(req *pb.Request) {
 }
 
 // Answer sends the answer to a request.
-func (s *Session) Answer(r *pb.Response) { s.answer(encodeResponse(r)) }
+func (s *Session) Answer(r *pb.Response) { s.AnswerFrame(encodeResponse(r)) }
 
-// AnswerFrame sends an answer that was encoded before, with [EncodeResponse].
-func (s *Session) AnswerFrame(frame []byte) { s.answer(frame) }
-
-func (s *Session) answer(frame []byte) {
+// AnswerFrame sends an answer that is encoded already, by [native.Execute].
+func (s *Session) AnswerFrame(frame []byte) {
 	s.mu.Lock()
 	s.q.inFlight--
 	s.queueLocked(frame)

@@ -78,7 +78,7 @@ func TestMessageRoundTrip(t *testing.T) {
 func TestTruncatedMessages(t *testing.T) {
 	whole := hubMessage()
 	good := 0
-	for n := range len(whole) {
+	for n := range whole {
 		if _, _, err := readMessage(whole[:n]); err == nil {
 			good++
 		}

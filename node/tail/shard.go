@@ -201,8 +201,8 @@ func (l *lockedTail) pushed(p push) {
 	}
 	f.last = max(f.last, upto)
 	d := delivery{push: p, upto: upto, last: f.last, policy: state.Policy{Notices: f.notices}, selective: slices.ContainsFunc(p.entries, f.isSelective)}
-	for i := len(f.subs) - 1; i >= 0; i-- { // backwards, since it may remove the one it is at
-		t.deliverLocked(f.subs[i], &d)
+	for _, sub := range slices.Backward(f.subs) { // backwards, since it may remove the one it is at
+		t.deliverLocked(sub, &d)
 	}
 }
 
