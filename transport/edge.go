@@ -199,7 +199,9 @@ func (e *Edge) proceed(conn *clientConn) {
 	}
 	_ = conn.Close(CloseNormal, "")
 	e.remove(conn)
-	conn.ticket.leave()
+	if conn.ticket != nil {
+		conn.ticket.leave()
+	}
 }
 
 func (e *Edge) add(conn *clientConn) error {
@@ -320,7 +322,7 @@ type clientConn struct {
 	Conn
 	kind     string
 	edge     *Edge
-	ticket   *ticket
+	ticket   *ticket   // nil after the sign-in; the serving goroutine's own
 	until    time.Time // when the sign-in is late
 	spent    int       // bytes read before the sign-in
 	next     func()    // what serves it on; the serving goroutine's own
@@ -361,6 +363,7 @@ func (c *clientConn) SignedIn() {
 		return
 	}
 	c.ticket.leave()
+	c.ticket = nil // there may be many sessions, and none needs it any more
 	c.Conn.SetReadLimit(c.edge.opts.FrameBytes)
 	_ = c.Conn.SetReadDeadline(time.Time{})
 	_ = c.SetWriteDeadline(time.Time{})
