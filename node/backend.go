@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,10 +43,10 @@ type backend struct {
 	wall    clock.Wall
 	logger  *slog.Logger
 
-	// ctx ends with the node; waits belong to requests that need a goroutine,
-	// of which a session has as many as requests in flight, at most.
+	// ctx ends with the node; tasks are requests that need a goroutine, of which
+	// a session has as many as requests in flight, at most.
 	ctx   context.Context //nolint:containedctx // of requests, which end with the node and not with their session
-	waits sync.WaitGroup
+	tasks tasks
 
 	sessions sessions
 	stopping atomic.Bool // the node closes its sessions
@@ -190,7 +189,7 @@ func (b *backend) nodes() []*pb.NodeInfo {
 func (b *backend) Started(s *session.Session) {
 	b.sessions.add(s)
 	if b.collect != nil && b.sessions.dense() {
-		b.waits.Go(b.collect)
+		b.tasks.Go(b.collect)
 	}
 	if s.Identity.User != "" {
 		b.watchUser(s)
@@ -207,12 +206,12 @@ func (b *backend) Ended(s *session.Session, clean bool) {
 		return // its client moves to another node; what it does not take anew ends with this node's lease
 	}
 	if !clean {
-		b.waits.Go(func() { b.reportLost(s) })
+		b.tasks.Go(func() { b.reportLost(s) })
 		return
 	}
 	user := s.Identity.User
 	logout := &state.Logout{User: user, Tag: s.Tag, Session: s.Name}
-	b.waits.Go(func() {
+	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
 		if err := b.change(ctx, "session.close", state.Header{App: s.Identity.App, Actor: user}, logout); err != nil {
@@ -286,7 +285,7 @@ func (b *backend) query(s *session.Session, asker native.Asker, req *pb.Request)
 		s.Fail(req.GetId(), err)
 		return
 	}
-	b.waits.Go(func() {
+	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
 		answer, err := b.ask(ctx, asker, root, atLeast, req)
@@ -311,7 +310,7 @@ func (b *backend) ask(ctx context.Context, asker native.Asker, root string, atLe
 
 // wait does a request that takes several steps, in a goroutine of its own.
 func (b *backend) wait(s *session.Session, req *pb.Request, work func(context.Context) (*pb.Response, error)) {
-	b.waits.Go(func() {
+	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
 		resp, err := work(ctx)

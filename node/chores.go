@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -28,7 +29,7 @@ const (
 	// looks for timers that are due.
 	chorePause = time.Second
 	// outboxEvery is how often a leader looks into its outbox without being told.
-	// It always is; this is for the day when that is not so.
+	// It is told of every row: this only guards against a mistake in that.
 	outboxEvery = 15 * time.Second
 	// compareEvery is how often replicas compare their chains.
 	compareEvery = 10 * time.Second
@@ -45,6 +46,7 @@ type chores struct {
 	router *route.Router
 	table  func() *cluster.Table
 	wall   func() int64 // milliseconds
+	logger *slog.Logger
 }
 
 // runOutbox delivers outbox rows while the replica leads.
@@ -89,7 +91,10 @@ func (c *chores) deliverAll(ctx context.Context, byShard map[wire.ShardID][]stat
 			ok := true
 			for len(rows) > 0 && ok {
 				n := deliverable(rows)
-				ok = c.deliver(ctx, rows[:n]) == nil
+				if err := c.deliver(ctx, rows[:n]); err != nil {
+					c.logger.Debug("outbox rows were not delivered", "target", id, "error", err)
+					ok = false
+				}
 				rows = rows[n:]
 			}
 			mu.Lock()
@@ -146,8 +151,8 @@ func (c *chores) runTimers(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(ctx, choreTimeout)
 		defer cancel()
-		_, err = c.propose(ctx, &state.Sweep{Timers: due})
-		return err == nil, err
+		result, err := c.propose(ctx, &state.Sweep{Timers: due})
+		return result.Count > 0, err // what was not done waits for the next look
 	})
 }
 
@@ -172,9 +177,12 @@ func (c *chores) loop(ctx context.Context, told <-chan struct{}, every time.Dura
 			return nil
 		}
 		pause := every
-		for more := c.h.leads.Load(); more && ctx.Err() == nil; {
+		for more := true; more && c.h.leads.Load() && ctx.Err() == nil; {
 			var err error
 			if more, err = work(ctx); err != nil {
+				if !errors.Is(err, errResting) {
+					c.logger.Debug("a chore is not done", "error", err)
+				}
 				pause = chorePause
 				break
 			}

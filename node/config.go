@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/wire"
@@ -183,6 +182,3 @@ func (c Config) bootstrap() cluster.Bootstrap {
 	}
 	return b
 }
-
-// sessionsDrain is how long a stopping node gives its sessions to move.
-const sessionsDrain = 300 * time.Millisecond

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +43,7 @@ type Node struct {
 	nextID  atomic.Uint64
 	doors   ClientDoors
 
-	peerWaits sync.WaitGroup // requests of other nodes that have a goroutine here
+	peerTasks tasks // requests of other nodes that have a goroutine here
 }
 
 // renewSessions is how often a session may ask for a fresh goroutine, once it has
@@ -58,6 +57,9 @@ const waitingEvery = 5 * time.Second
 // handOverTimeout bounds how long a stopping node tries to hand its leaderships
 // over.
 const handOverTimeout = 2 * time.Second
+
+// sessionsDrain is how long a stopping node gives its sessions to move.
+const sessionsDrain = 300 * time.Millisecond
 
 // Run opens a node, serves until ctx is done or a part fails, and closes it.
 // ready is called once the node serves clients. Nil: nobody is told.
@@ -143,10 +145,10 @@ func (n *Node) makeDir() error {
 // stalled hands leaderships away: a store holds back writes for too long.
 func (n *Node) stalled() {
 	n.env.Logger.Warn("a store holds back writes: leaderships are handed away")
-	if n.backend == nil {
-		return
+	if !n.serving.Load() {
+		return // it opens, or hands them over already
 	}
-	n.backend.waits.Go(func() {
+	n.backend.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(n.backend.ctx, handOverTimeout)
 		defer cancel()
 		n.shards.handOver(ctx)
@@ -211,7 +213,7 @@ func (n *Node) openMeta(context.Context) error {
 	n.early.Store(meta)
 	n.parts.push("meta group", func() error { return errors.Join(net.Close(), meta.Close()) })
 	n.parts.push("answers to other nodes", func() error {
-		n.peerWaits.Wait()
+		n.peerTasks.end()
 		return nil
 	})
 	return nil
@@ -302,7 +304,7 @@ func (n *Node) openEdge(context.Context) error {
 	}
 	n.parts.push("requests", func() error {
 		cancel()
-		n.backend.waits.Wait()
+		n.backend.tasks.end()
 		return nil
 	})
 	n.parts.run("cursors", n.backend.cursors.run)
@@ -311,7 +313,7 @@ func (n *Node) openEdge(context.Context) error {
 
 func (n *Node) openChores(context.Context) error {
 	for _, h := range n.shards.all() {
-		c := &chores{h: h, router: n.router, table: n.table, wall: n.env.Wall.Millis}
+		c := &chores{h: h, router: n.router, table: n.table, wall: n.env.Wall.Millis, logger: n.env.Logger.With("shard", h.id)}
 		n.parts.run(fmt.Sprintf("outbox of shard %d", h.id), c.runOutbox)
 		n.parts.run(fmt.Sprintf("timers of shard %d", h.id), c.runTimers)
 	}

@@ -35,7 +35,7 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 		return
 	}
 	if !n.serving.Load() {
-		reply(nil, wire.Errorf(wire.CodeUnavailable, "", "node %s is starting or stopping", n.cfg.Node))
+		reply(nil, stopping(n.cfg.Node))
 		return
 	}
 	switch method {
@@ -56,14 +56,21 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 	}
 }
 
+func stopping(node wire.NodeID) error {
+	return wire.Errorf(wire.CodeUnavailable, "", "node %s is starting or stopping", node)
+}
+
 // later answers from a goroutine of its own, which the node waits for. The mux
 // bounds how many requests another node may have open.
 func (n *Node) later(reply func([]byte, error), work func(context.Context) ([]byte, error)) {
-	n.peerWaits.Go(func() {
+	started := n.peerTasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), choreTimeout)
 		defer cancel()
 		reply(work(ctx))
 	})
+	if !started {
+		reply(nil, stopping(n.cfg.Node))
+	}
 }
 
 // Stream implements mux.Handler: an edge tails a shard's logs.

@@ -226,7 +226,7 @@ func (b *backend) reconnected(id wire.ShardID) {
 		r, ok := b.meta.Table().Route(wire.SlotOf(s.Identity.App, string(s.Identity.User)))
 		if ok && r.Shard == id {
 			w := &watcher{s: s, b: b}
-			b.waits.Go(w.check)
+			b.tasks.Go(w.check)
 		}
 	}
 }

@@ -143,8 +143,7 @@ func (n *Node) clusterStatus(ctx context.Context) Status {
 	s := Status{Cluster: n.cfg.Cluster, Healthy: true, Nodes: n.askAll(ctx)}
 	table := n.meta.Table()
 	for _, sh := range table.Shards() {
-		slots := sh.Slots()
-		s.Shards = append(s.Shards, shardStatus(sh.ID, slots, len(sh.Placement.Voters), s.Nodes))
+		s.Shards = append(s.Shards, shardStatus(sh.ID, sh.Slots(), len(sh.Placement.Voters), s.Nodes))
 	}
 	for i := range s.Nodes {
 		if m := s.Nodes[i].Meta; m != nil && (s.Meta.Leader == "" || m.Applied > s.Meta.Applied) {

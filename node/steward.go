@@ -104,9 +104,9 @@ func (n stewardship) compareReplicas(ctx context.Context) error {
 	}
 }
 
-// forked returns an error when a replica differs from the others, and not fewer
-// of them agree with each other than with it: then it is the one to stop. Of two
-// replicas nobody can tell which is right, and both stop.
+// forked returns an error when at least as many replicas differ from this one as
+// agree with it, itself counted: then it is one to stop. Of two replicas nobody
+// can tell which is right, and both stop.
 func forked(id wire.ShardID, self wire.NodeID, mine []shard.Checkpoint, nodes []ProcessStatus) error {
 	with, against, at := 1, 0, uint64(0)
 	for i := range nodes {

@@ -41,7 +41,7 @@ func (b *backend) watchUser(s *session.Session) {
 		Log: state.LogKey{App: s.Identity.App, User: s.Identity.User}, User: s.Identity.User, FromEnd: true, Sink: w, Set: &w.set, Into: &w.sub,
 		Done: func(tail.Started, error) {
 			// What happened between the sign-in and now is in no push.
-			b.waits.Go(w.check)
+			b.tasks.Go(w.check)
 		},
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (b *backend) watchUser(s *session.Session) {
 // Deliver implements tail.Sink.
 func (w *watcher) Deliver(b *tail.Batch) bool {
 	if b.Behind {
-		w.b.waits.Go(w.check)
+		w.b.tasks.Go(w.check)
 	}
 	for _, e := range b.Entries {
 		switch e.Kind {
@@ -63,7 +63,7 @@ func (w *watcher) Deliver(b *tail.Batch) bool {
 		case state.EntryTagTaken:
 			if w.s.Tag != "" && e.Tag == w.s.Tag {
 				// It may be this session's own login that took it.
-				w.b.waits.Go(w.check)
+				w.b.tasks.Go(w.check)
 			}
 		default:
 		}
@@ -78,7 +78,7 @@ func (w *watcher) DeliverCursor(tail.Cursor) {}
 func (w *watcher) DeliverTransient(*tail.Transient) {}
 
 // Late implements tail.Sink.
-func (w *watcher) Late() { w.b.waits.Go(w.set.CatchUp) }
+func (w *watcher) Late() { w.b.tasks.Go(w.set.CatchUp) }
 
 // check asks the user's shard whether the session still holds what it took,
 // until there is an answer or the session or the node ends.
