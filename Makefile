@@ -19,7 +19,13 @@ build:
 run: build
 	$(BIN)/quorate dev --dir data/dev
 
-test: format vet lint race e2e fuzz bench
+# Each part says how long it took.
+test:
+	@for part in format vet lint race e2e fuzz bench; do \
+	  began=$$(date +%s); echo "== $$part"; \
+	  $(MAKE) --no-print-directory $$part || exit 1; \
+	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
+	done
 	@echo "all checks and tests passed"
 
 # $(call tool,name,module@version): installs a tool once.
@@ -51,14 +57,11 @@ race:
 e2e: build
 	$(GO) test -count=1 -tags=e2e -timeout=15m ./e2e/...
 
-# Every fuzz target for a moment; FUZZTIME=10m looks longer.
+# Every fuzz target for a moment, two at a time; FUZZTIME=10m looks longer.
 fuzz:
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$target"; \
-	    $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) $$pkg >/tmp/fuzz.$$$$ 2>&1 || { cat /tmp/fuzz.$$$$; exit 1; }; \
-	  done; \
-	done
+	@git grep -o -E '^func Fuzz[A-Za-z0-9_]+' -- '*_test.go' | sed -E 's|/[^/]*:func | |' | \
+	  xargs -P 2 -L 1 sh -c 'out=$$($(GO) test -run="^$$" -fuzz="^$$1$$" -fuzztime=$(FUZZTIME) -parallel=1 ./$$0 2>&1) \
+	    && echo "fuzz $$0 $$1: ok" || { echo "fuzz $$0 $$1:"; echo "$$out"; exit 255; }'
 
 # Benchmarks once, so that they keep working; no figure is judged here.
 bench:
