@@ -17,10 +17,10 @@ import (
 )
 
 // Connections opens sessions that do nothing but follow logs, and measures what
-// they cost the nodes. Zero fields have defaults.
+// they cost the nodes. Zero fields have defaults, but for Conversations.
 type Connections struct {
 	Sessions      int           // each a user of its own, spread over the servers; default 2000
-	Conversations int           // that each follows, beside its user log; default 10
+	Conversations int           // that each follows, beside its user log; 0: none
 	Members       int           // of each conversation; default 10
 	Opening       int           // sessions that are being opened at once; default 64
 	Settle        time.Duration // in which the nodes must have applied nothing before they are measured; default 5s

@@ -127,18 +127,14 @@ func (c *chores) shardOf(slot wire.Slot) wire.ShardID {
 func (c *chores) deliver(ctx context.Context, rows []state.OutboxRow) error {
 	ctx, cancel := context.WithTimeout(ctx, choreTimeout)
 	defer cancel()
-	result, err := c.propose(ctx, &state.DeliverOutbox{Rows: rows})
-	if err != nil {
+	if _, err := proposeOwn(ctx, c.router, "chores", &state.DeliverOutbox{Rows: rows}); err != nil {
 		return err
-	}
-	if result.Refusal != state.None {
-		return &state.RefusedError{Refusal: result.Refusal, Text: result.Text}
 	}
 	refs := make([]state.OutboxRef, len(rows))
 	for i := range rows {
 		refs[i] = rows[i].OutboxRef
 	}
-	_, err = c.propose(ctx, &state.AckOutbox{Rows: refs})
+	_, err := proposeOwn(ctx, c.router, "chores", &state.AckOutbox{Rows: refs})
 	return err
 }
 
@@ -151,16 +147,25 @@ func (c *chores) runTimers(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(ctx, choreTimeout)
 		defer cancel()
-		result, err := c.propose(ctx, &state.Sweep{Timers: due})
+		result, err := proposeOwn(ctx, c.router, "chores", &state.Sweep{Timers: due})
 		return result.Count > 0, err // what was not done waits for the next look
 	})
 }
 
-func (c *chores) propose(ctx context.Context, command state.Command) (state.Result, error) {
-	// Chores share a key of their own, so that they never take more than
-	// their part of a queue.
+// proposeOwn proposes a command that no client asked for, and waits. Each kind of
+// work has a key of its own, so that it never takes more than its part of a
+// queue. A refusal is an error.
+func proposeOwn(ctx context.Context, router *route.Router, work string, c state.Command) (state.Result, error) {
 	var h state.Header
-	return c.router.Propose(ctx, state.CommandSlot(h, command), shard.KeyOf("", "chores"), state.EncodeCommand(nil, h, command))
+	encoded := state.EncodeCommand(nil, h, c)
+	if err := state.CheckCommand(encoded); err != nil {
+		return state.Result{}, wire.Errorf(wire.CodeInvalid, "", "%s: %v", work, err)
+	}
+	result, err := router.Propose(ctx, state.CommandSlot(h, c), shard.KeyOf("", work), encoded)
+	if err == nil && result.Refusal != state.None {
+		err = &state.RefusedError{Refusal: result.Refusal, Text: result.Text}
+	}
+	return result, err
 }
 
 // loop works when it is told to, and from time to time, for as long as the

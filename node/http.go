@@ -21,9 +21,7 @@ type WebHandlers struct {
 }
 
 // web answers HTTP requests.
-type web struct {
-	n *Node
-}
+type web struct{ n *Node }
 
 func (n *Node) web() WebHandlers {
 	w := &web{n: n}

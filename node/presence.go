@@ -7,7 +7,6 @@ import (
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
-	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
@@ -107,20 +106,8 @@ func (n presence) serveLost(ctx context.Context, edge wire.NodeID, body []byte) 
 
 // proposeLosses has sessions taken for lost.
 func (n presence) proposeLosses(ctx context.Context, losses []state.SessionLoss) error {
-	var h state.Header
-	c := &state.SessionsLost{Losses: losses}
-	encoded := state.EncodeCommand(nil, h, c)
-	if err := state.CheckCommand(encoded); err != nil {
-		return wire.Errorf(wire.CodeInvalid, "", "lost session: %v", err)
-	}
-	result, err := n.router.Propose(ctx, state.CommandSlot(h, c), shard.KeyOf("", "presence"), encoded)
-	if err != nil {
-		return err
-	}
-	if result.Refusal != state.None {
-		return &state.RefusedError{Refusal: result.Refusal, Text: result.Text}
-	}
-	return nil
+	_, err := proposeOwn(ctx, n.router, "presence", &state.SessionsLost{Losses: losses})
+	return err
 }
 
 // edgeWatch is what the leader of one shard knows of the edges.

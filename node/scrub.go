@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/node/route"
-	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -53,7 +52,7 @@ type scrubbing struct{ *Node }
 // place of the raft log, and compares what they found.
 func (n scrubbing) scrubAll(ctx context.Context) (ScrubReport, error) {
 	table := n.meta.Table()
-	report := ScrubReport{Nodes: len(table.Nodes()), Differ: []ScrubRange{}, Missing: []ScrubRange{}}
+	report := ScrubReport{Nodes: len(n.present()), Differ: []ScrubRange{}, Missing: []ScrubRange{}}
 	ranges := map[uint64]*ScrubRange{}
 	for _, sh := range table.Shards() {
 		for first := int(sh.First); first <= int(sh.Last); first += scrubSlots {
@@ -94,8 +93,7 @@ func (n scrubbing) startScrub(ctx context.Context, r *ScrubRange) (uint64, error
 	id := binary.BigEndian.Uint64(b[:])
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	command := state.EncodeCommand(nil, state.Header{}, &state.Scrub{Slots: wire.SlotRange{First: r.First, Last: r.Last}, ID: id})
-	_, err := n.router.Propose(ctx, r.First, shard.KeyOf("", "scrub"), command)
+	_, err := proposeOwn(ctx, n.router, "scrub", &state.Scrub{Slots: wire.SlotRange{First: r.First, Last: r.Last}, ID: id})
 	return id, err
 }
 
@@ -105,7 +103,7 @@ func (n scrubbing) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRan
 	deadline := time.Now().Add(scrubIdle)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		left := 0
-		for _, o := range n.meta.Table().Nodes() {
+		for _, o := range n.present() {
 			found, err := n.askScrubs(ctx, o.ID)
 			if err != nil {
 				continue

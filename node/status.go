@@ -126,9 +126,14 @@ func (n *Node) askStatus(ctx context.Context, id wire.NodeID) ProcessStatus {
 	return s
 }
 
+// present returns the cluster's nodes without those that were removed.
+func (n *Node) present() []cluster.Node {
+	return slices.DeleteFunc(slices.Clone(n.meta.Table().Nodes()), func(o cluster.Node) bool { return o.State == cluster.NodeRemoved })
+}
+
 // askAll asks all nodes at once.
 func (n *Node) askAll(ctx context.Context) []ProcessStatus {
-	nodes := slices.DeleteFunc(slices.Clone(n.meta.Table().Nodes()), func(o cluster.Node) bool { return o.State == cluster.NodeRemoved })
+	nodes := n.present()
 	out := make([]ProcessStatus, len(nodes))
 	var all sync.WaitGroup
 	for i := range nodes {

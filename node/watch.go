@@ -154,8 +154,11 @@ const (
 // execute answers a query from this node's replica of a shard.
 func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, request []byte, atLeast wire.Offset) ([]byte, bool, error) {
 	h := s.get(id)
-	if h == nil || len(request) == 0 {
+	if h == nil {
 		return nil, false, wire.Errorf(wire.CodeStaleRoute, "", "no replica of shard %d here", id)
+	}
+	if len(request) == 0 {
+		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query without a request")
 	}
 	switch request[0] {
 	case queryClient:

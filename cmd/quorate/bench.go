@@ -18,6 +18,15 @@ type benchCmd struct {
 	Connections benchConnectionsCmd `cmd:"" help:"What idle sessions cost the nodes."`
 }
 
+// target is the cluster that load is for, and the profile it is made of.
+func (c connection) target() (profile, bench.Target, error) {
+	p, conf, err := c.resolve()
+	if err != nil {
+		return profile{}, bench.Target{}, err
+	}
+	return p, bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: p.signingKey(), TLS: conf}, nil
+}
+
 type benchIngestCmd struct {
 	connection
 	Connections   int           `help:"Connections, each a user of its own." default:"8"`
@@ -37,23 +46,15 @@ func (benchIngestCmd) Help() string {
 
 // Run measures.
 func (c *benchIngestCmd) Run(ctx context.Context, e *env) error {
-	p, err := c.resolve()
+	_, target, err := c.target()
 	if err != nil {
 		return err
-	}
-	conf, err := p.tls()
-	if err != nil {
-		return err
-	}
-	key := p.Key
-	if key == "" {
-		key = p.MasterKey
 	}
 	b := bench.Ingest{
 		Connections: c.Connections, Conversations: c.Conversations, InFlight: c.InFlight, Rate: c.Rate, BodyBytes: c.Body,
 		Warmup: c.Warmup, Duration: c.Duration,
 	}
-	r, err := b.Run(ctx, bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: key, TLS: conf}, func(s string) { e.say("%s", s) })
+	r, err := b.Run(ctx, target, func(s string) { e.say("%s", s) })
 	if err != nil {
 		return err
 	}
@@ -88,11 +89,7 @@ func (benchConnectionsCmd) Help() string {
 
 // Run measures.
 func (c *benchConnectionsCmd) Run(ctx context.Context, e *env) error {
-	p, err := c.resolve()
-	if err != nil {
-		return err
-	}
-	conf, err := p.tls()
+	p, target, err := c.target()
 	if err != nil {
 		return err
 	}
@@ -100,14 +97,11 @@ func (c *benchConnectionsCmd) Run(ctx context.Context, e *env) error {
 	if err := c.admin(ctx, http.MethodGet, "/v1/cluster/status", &status); err != nil {
 		return err
 	}
-	t := bench.Target{Servers: c.servers(p, &status), App: wire.AppID(p.App), Key: p.Key, TLS: conf}
-	if t.Key == "" {
-		t.Key = p.MasterKey
-	}
+	target.Servers = c.servers(p, &status)
 	b := bench.Connections{
 		Sessions: c.Sessions, Conversations: c.Conversations, Members: c.Members, Opening: c.Opening, Settle: c.Settle, Idle: c.Idle,
 	}
-	r, err := b.Run(ctx, t, c.observer(p, &status), func(s string) { e.say("%s", s) })
+	r, err := b.Run(ctx, target, c.observer(p, &status), func(s string) { e.say("%s", s) })
 	if err != nil {
 		return err
 	}

@@ -118,16 +118,12 @@ func (c *clusterScrubCmd) Run(ctx context.Context, e *env) error {
 // admin asks a node over HTTP with the app's master key, the first of the
 // servers that answers.
 func (c connection) admin(ctx context.Context, method, path string, into any) error {
-	p, err := c.resolve()
+	p, conf, err := c.resolve()
 	if err != nil {
 		return err
 	}
 	if p.MasterKey == "" {
 		return misused("it wants the app's master key: set QUORATE_MASTER_KEY")
-	}
-	conf, err := p.tls()
-	if err != nil {
-		return err
 	}
 	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: conf}}
 	defer hc.CloseIdleConnections()

@@ -32,10 +32,10 @@ func (devCmd) Help() string {
 A node that dies is not started again by itself. "quorate serve --config DIR/n2/quorate.toml" does that.`
 }
 
-// readyTimeout bounds how long the nodes may take to serve.
+// devReadyTimeout bounds how long the nodes may take to serve.
 const devReadyTimeout = 60 * time.Second
 
-// stopTimeout bounds how long a node may take to stop; then it is killed.
+// devStopTimeout bounds how long a node may take to stop; then it is killed.
 const devStopTimeout = 10 * time.Second
 
 // Run runs the cluster until it is told to stop.
@@ -161,8 +161,9 @@ func (d *devCluster) watch(exe string, n *devNode) {
 	close(n.ended)
 	_ = n.log.Close()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stopped {
+	wanted := d.stopped
+	d.mu.Unlock()
+	if wanted {
 		return
 	}
 	why := "it exited by itself"

@@ -92,8 +92,18 @@ type connection struct {
 	CA     string   `help:"File with the certificate authority of the servers (PEM)." placeholder:"FILE" type:"existingfile" env:"QUORATE_CA"`
 }
 
-// resolve fills in from the environment and the profile what is not given.
-func (c connection) resolve() (profile, error) {
+// resolve returns what to connect to, and how to check it.
+func (c connection) resolve() (profile, *tls.Config, error) {
+	p, err := c.profile()
+	if err != nil {
+		return profile{}, nil, err
+	}
+	conf, err := p.tls()
+	return p, conf, err
+}
+
+// profile fills in from the environment and the profile what is not given.
+func (c connection) profile() (profile, error) {
 	p, err := loadProfile()
 	if err != nil {
 		return profile{}, err
@@ -141,6 +151,14 @@ func (p profile) tls() (*tls.Config, error) {
 	return transport.ClientTLS(pool), nil
 }
 
+// signingKey is what signs users in: the app's key, or else its master key.
+func (p profile) signingKey() string {
+	if p.Key == "" {
+		return p.MasterKey
+	}
+	return p.Key
+}
+
 // dial signs in as a user, or as the app itself when none is named.
 func (c connection) dial(ctx context.Context, e *env, user *string) (*client.Client, error) {
 	if user != nil {
@@ -167,21 +185,14 @@ func (c connection) dialAs(ctx context.Context, e *env, user string) (*client.Cl
 		return nil, err
 	}
 	o.User = wire.UserID(user)
-	if o.Key = p.Key; o.Key == "" {
-		o.Key = p.MasterKey
-	}
-	if o.Key == "" {
+	if o.Key = p.signingKey(); o.Key == "" {
 		return nil, misused("no key is known: set QUORATE_KEY or QUORATE_MASTER_KEY")
 	}
 	return client.Dial(ctx, o)
 }
 
 func (c connection) options(ctx context.Context, e *env) (client.Options, profile, error) {
-	p, err := c.resolve()
-	if err != nil {
-		return client.Options{}, profile{}, err
-	}
-	conf, err := p.tls()
+	p, conf, err := c.resolve()
 	if err != nil {
 		return client.Options{}, profile{}, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -116,8 +115,7 @@ func watchParent(stop func()) {
 	}
 	pipe := os.NewFile(uintptr(fd), "parent")
 	go func() { // ends with the process
-		_, err := io.Copy(io.Discard, pipe)
-		if err == nil || errors.Is(err, io.EOF) {
+		if _, err := io.Copy(io.Discard, pipe); err == nil {
 			stop()
 		}
 	}()

@@ -9,8 +9,9 @@
 //
 // What always holds:
 //
-//   - A command is given up only at its deadline, and then its outcome is
-//     unknown: the caller may ask again, with the same token.
+//   - For want of a leader, a command is given up only at its deadline, and then
+//     its outcome is unknown: the caller may ask again, with the same token. What
+//     a leader refuses, a full queue too, is told at once.
 //   - Commands for one slot are handed on in the order they came, as long as
 //     no leader changes.
 //   - Every request between nodes carries its shard and the epoch of the slot

@@ -102,6 +102,7 @@ type Session struct {
 	HasWill  bool     // it left a will
 
 	inRoom  atomic.Bool
+	pages   chan struct{} // one for each page that is made or not written yet; nil before the first
 	started bool // it is signed in; the reading goroutine's own
 	grown   bool // it has done work that makes a stack grow; the reading goroutine's own
 	onEnd   func()
@@ -155,9 +156,6 @@ func (s *Session) SetInRoom(in bool) { s.inRoom.Store(in) }
 
 // InRoom tells whether the session is in a chat room.
 func (s *Session) InRoom() bool { return s.inRoom.Load() }
-
-// RemoteAddr returns where the client is.
-func (s *Session) RemoteAddr() string { return s.conn.RemoteAddr() }
 
 // Serve signs the client in and serves it until the connection ends, the
 // session is closed or ctx is done. It closes the connection, unless it returns
@@ -316,6 +314,37 @@ func (s *Session) awaitRoom() bool {
 	}
 }
 
+// maxPages is how many answers with a page of history or of a log a session may
+// have that are being made or are not written yet.
+const maxPages = 4
+
+// BeginPage waits until the session may have one more page made for it: pages
+// are large, and who does not take them gets no more. It returns false when the
+// session is closing or ctx is done. EndPage must follow.
+func (s *Session) BeginPage(ctx context.Context) bool {
+	s.mu.Lock()
+	if s.pages == nil {
+		s.pages = make(chan struct{}, maxPages)
+	}
+	s.mu.Unlock()
+	select {
+	case s.pages <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	if !s.awaitRoom() {
+		<-s.pages
+		return false
+	}
+	return true
+}
+
+// EndPage waits until what the page has added is written, or the session closes.
+func (s *Session) EndPage() {
+	s.awaitRoom()
+	<-s.pages
+}
+
 // wakeLocked lets the reading goroutine look again whether there is room.
 func (s *Session) wakeLocked() {
 	if s.q.room != nil {
@@ -338,7 +367,7 @@ func (s *Session) request(req *pb.Request) {
 	}
 	if _, ok := req.GetOp().(*pb.Request_CloseSession); ok {
 		s.Answer(&pb.Response{Id: req.GetId(), Result: &pb.Response_Done{Done: &pb.Done{}}})
-		s.SignedOut()
+		s.signedOut()
 		return
 	}
 	s.backend.Do(s, req)
@@ -422,9 +451,9 @@ func (s *Session) Goaway(wait time.Duration) {
 	s.queue(encode(&pb.ServerFrame{Body: &pb.ServerFrame_Goaway{Goaway: &pb.Goaway{WaitMillis: uint32(wait.Milliseconds())}}}))
 }
 
-// SignedOut ends the session because the client wished it: its will is not
+// signedOut ends the session because the client wished it: its will is not
 // sent.
-func (s *Session) SignedOut() {
+func (s *Session) signedOut() {
 	s.mu.Lock()
 	s.q.clean = true
 	s.mu.Unlock()

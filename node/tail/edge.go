@@ -95,8 +95,9 @@ type Request struct {
 	Sink    Sink
 	Set     *Set          // the session's subscriptions, all with the same User and Sink
 	Into    *Subscription // where to make it, if many are made at once; nil: anywhere
-	// Done is told once whether the user may follow the log. It is called with
-	// the edge's lock held: it queues and returns. The error is a *state.RefusedError.
+	// Done is told once whether the user may follow the log. It is called with a
+	// lock of the edge held: it queues and returns. The error is a
+	// *state.RefusedError.
 	Done func(Started, error)
 }
 

@@ -32,9 +32,9 @@ type Grant struct {
 // Access asks the state of a hub's replica whether a user may follow a log.
 type Access func(log state.LogKey, user wire.UserID) (Grant, error)
 
-// MarkEvery is how often a hub says how far it has sent everything, when it has
+// markEvery is how often a hub says how far it has sent everything, when it has
 // nothing else to say.
-const MarkEvery = time.Second
+const markEvery = time.Second
 
 // maxFeedBytes bounds what waits for one edge. Beyond it everything that waits
 // is dropped, and the edge registers anew.
@@ -347,7 +347,7 @@ func (f *feed) end() {
 // write sends what waits, and a mark each second, until the feed ends or the
 // stream fails.
 func (h *Hub) write(ctx context.Context, f *feed, stream Stream) {
-	marks := time.NewTicker(MarkEvery)
+	marks := time.NewTicker(markEvery)
 	defer marks.Stop()
 	var buffer []byte
 	for number := uint64(1); ; number++ {
@@ -362,7 +362,7 @@ func (h *Hub) write(ctx context.Context, f *feed, stream Stream) {
 		}
 		select {
 		case <-f.ready:
-			marks.Reset(MarkEvery)
+			marks.Reset(markEvery)
 		case <-marks.C:
 		case <-f.done:
 			return

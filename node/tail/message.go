@@ -10,8 +10,8 @@ import (
 	"github.com/quorate/quorate/wire/bin"
 )
 
-// Version is the first byte of what opens a stream.
-const Version = 1
+// openVersion is the first byte of what opens a stream.
+const openVersion = 1
 
 // Records from an edge to a hub. A message holds one or more.
 //
@@ -59,13 +59,13 @@ var errBadMessage = errors.New("tail: malformed message")
 
 // EncodeOpen makes the body that opens a stream to a shard's hub.
 func EncodeOpen(s wire.ShardID) []byte {
-	return binary.BigEndian.AppendUint32([]byte{Version}, uint32(s))
+	return binary.BigEndian.AppendUint32([]byte{openVersion}, uint32(s))
 }
 
 // DecodeOpen returns the shard whose hub a stream is for.
 func DecodeOpen(b []byte) (wire.ShardID, error) {
 	r := bin.NewReader(b)
-	if v := r.Byte(); v != Version {
+	if v := r.Byte(); v != openVersion {
 		return 0, fmt.Errorf("%w: version %d", errBadMessage, v)
 	}
 	s := wire.ShardID(r.Uint32())

@@ -9,8 +9,8 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// Sink takes what a subscription is told. Its methods are called with the
-// edge's lock held: they queue and return.
+// Sink takes what a subscription is told. Its methods are called with a lock of
+// the edge held: they queue and return.
 type Sink interface {
 	// Deliver queues a batch, or returns false when there is no room: then it
 	// has taken nothing, and calls Set.CatchUp once there is room. A batch that
@@ -59,18 +59,19 @@ type Subscription struct {
 
 	// Guarded by the shard tail's lock.
 	follow  *follow
-	sent    wire.Offset  // what the sink has been told of
-	seen    wire.Offset  // at or past sent: what lies between is not for the reader
-	granted wire.Offset  // the state has said at this offset that the user may
-	waiting *wait        // the registration without an answer
-	status  subscription // what becomes of it
-	behind  bool         // the sink is to be told "behind"
+	sent    wire.Offset // what the sink has been told of
+	seen    wire.Offset // at or past sent: what lies between is not for the reader
+	granted wire.Offset // the state has said at this offset that the user may
+	waiting *wait       // the registration without an answer
+	status  status      // what becomes of it
+	behind  bool        // the sink is to be told "behind"
 }
 
-type subscription uint8
+// status is where a subscription is in its life. It never goes back.
+type status uint8
 
 const (
-	starting subscription = iota // the state has not said yet whether the user may
+	starting status = iota // the state has not said yet whether the user may
 	active
 	ended
 )
@@ -166,8 +167,7 @@ func (s *Set) Of(log state.LogKey) *Subscription {
 	return nil
 }
 
-// All returns the subscriptions.
-func (s *Set) All() []*Subscription {
+func (s *Set) all() []*Subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.subs)
@@ -175,14 +175,14 @@ func (s *Set) All() []*Subscription {
 
 // CatchUp tells the session of each log that it is behind in.
 func (s *Set) CatchUp() {
-	for _, sub := range s.All() {
+	for _, sub := range s.all() {
 		sub.follow.tail.catchUp(sub)
 	}
 }
 
 // Close ends all subscriptions.
 func (s *Set) Close() {
-	for _, sub := range s.All() {
+	for _, sub := range s.all() {
 		sub.follow.tail.unsubscribe(sub)
 	}
 }

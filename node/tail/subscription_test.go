@@ -84,7 +84,7 @@ func TestSetLimits(t *testing.T) {
 		}
 		close(blocked)
 		synctest.Wait()
-		if n := len(ben.set.All()); n != 1 {
+		if n := len(ben.set.all()); n != 1 {
 			t.Errorf("%d subscriptions, want the one that was granted", n)
 		}
 	})

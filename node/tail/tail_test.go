@@ -64,7 +64,7 @@ func TestRefusals(t *testing.T) {
 			if err := <-r.answers; refusalOf(err) != c.want || (err == nil) != (c.want == state.None) {
 				t.Errorf("%s: %v, want %v", c.name, err, c.want)
 			}
-			if n := len(r.set.All()); (n == 0) != (c.want != state.None) {
+			if n := len(r.set.all()); (n == 0) != (c.want != state.None) {
 				t.Errorf("%s: %d subscriptions", c.name, n)
 			}
 		}
