@@ -48,6 +48,7 @@ type backend struct {
 	ctx   context.Context //nolint:containedctx // of requests, which end with the node and not with their session
 	tasks tasks
 
+	pages    chan struct{} // one for each page that is made or not written yet
 	sessions sessions
 	stopping atomic.Bool // the node closes its sessions
 }
@@ -288,6 +289,11 @@ func (b *backend) query(s *session.Session, asker native.Asker, req *pb.Request)
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
+		if !b.beginPage(ctx, s) {
+			s.Fail(req.GetId(), wire.Errorf(wire.CodeUnavailable, "", "too many pages wait to be read, ask again"))
+			return
+		}
+		defer b.endPage(s)
 		answer, err := b.ask(ctx, asker, root, atLeast, req)
 		if err != nil {
 			s.Fail(req.GetId(), err)
@@ -295,6 +301,29 @@ func (b *backend) query(s *session.Session, asker native.Asker, req *pb.Request)
 		}
 		s.AnswerFrame(answer)
 	})
+}
+
+// maxPages is how many pages a node makes, or holds until they are written, at
+// once for all its sessions: at half a MiB each, what those who ask and do not
+// read can make it hold.
+const maxPages = 512
+
+func (b *backend) beginPage(ctx context.Context, s *session.Session) bool {
+	if !s.BeginPage(ctx) {
+		return false
+	}
+	select {
+	case b.pages <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		s.EndPage()
+		return false
+	}
+}
+
+func (b *backend) endPage(s *session.Session) {
+	s.EndPage()
+	<-b.pages
 }
 
 // ask sends a query to where it is answered, and returns the response's frame.

@@ -300,7 +300,7 @@ func (n *Node) openEdge(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.backend = &backend{
 		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
-		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
+		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx, pages: make(chan struct{}, maxPages),
 	}
 	n.parts.push("requests", func() error {
 		cancel()

@@ -103,8 +103,8 @@ type Session struct {
 
 	inRoom  atomic.Bool
 	pages   chan struct{} // one for each page that is made or not written yet; nil before the first
-	started bool // it is signed in; the reading goroutine's own
-	grown   bool // it has done work that makes a stack grow; the reading goroutine's own
+	started bool          // it is signed in; the reading goroutine's own
+	grown   bool          // it has done work that makes a stack grow; the reading goroutine's own
 	onEnd   func()
 	conn    transport.ClientConn
 	backend Backend
