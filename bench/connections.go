@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -40,20 +41,11 @@ const (
 )
 
 func (b Connections) withDefaults() Connections {
-	for _, d := range []struct {
-		field *int
-		value int
-	}{{&b.Sessions, 2000}, {&b.Members, 10}, {&b.Opening, 64}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	if b.Settle == 0 {
-		b.Settle = 5 * time.Second
-	}
-	if b.Idle == 0 {
-		b.Idle = 10 * time.Second
-	}
+	b.Sessions = cmp.Or(b.Sessions, 2000)
+	b.Members = cmp.Or(b.Members, 10)
+	b.Opening = cmp.Or(b.Opening, 64)
+	b.Settle = cmp.Or(b.Settle, 5*time.Second)
+	b.Idle = cmp.Or(b.Idle, 10*time.Second)
 	return b
 }
 

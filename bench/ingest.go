@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -42,21 +43,12 @@ const (
 )
 
 func (b Ingest) withDefaults() Ingest {
-	for _, d := range []struct {
-		field *int
-		value int
-	}{{&b.Connections, 8}, {&b.Conversations, 64}, {&b.InFlight, 64}, {&b.BodyBytes, 256}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	if b.Warmup == 0 {
-		b.Warmup = 2 * time.Second
-	}
-	if b.Duration == 0 {
-		b.Duration = 10 * time.Second
-	}
-	b.Conversations = max(b.Conversations, b.Connections)
+	b.Connections = cmp.Or(b.Connections, 8)
+	b.Conversations = max(cmp.Or(b.Conversations, 64), b.Connections)
+	b.InFlight = cmp.Or(b.InFlight, 64)
+	b.BodyBytes = cmp.Or(b.BodyBytes, 256)
+	b.Warmup = cmp.Or(b.Warmup, 2*time.Second)
+	b.Duration = cmp.Or(b.Duration, 10*time.Second)
 	return b
 }
 

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,15 +75,15 @@ func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = clock.System
 	}
-	o.MaxPending = orDefault(o.MaxPending, 8192)
-	o.MaxPendingBytes = orDefault(o.MaxPendingBytes, 8<<20)
-	o.PackCommands = orDefault(o.PackCommands, 256)
-	o.PackBytes = orDefault(o.PackBytes, 128<<10)
-	o.MaxReads = orDefault(o.MaxReads, 16384)
-	o.SnapshotBytes = orDefault(o.SnapshotBytes, 64<<20)
-	o.TrailingBytes = orDefault(o.TrailingBytes, 64<<20)
-	o.TrailingEntries = orDefault(o.TrailingEntries, 1024)
-	o.ElectionTimeout = orDefault(o.ElectionTimeout, time.Second)
+	o.MaxPending = cmp.Or(o.MaxPending, 8192)
+	o.MaxPendingBytes = cmp.Or(o.MaxPendingBytes, 8<<20)
+	o.PackCommands = cmp.Or(o.PackCommands, 256)
+	o.PackBytes = cmp.Or(o.PackBytes, 128<<10)
+	o.MaxReads = cmp.Or(o.MaxReads, 16384)
+	o.SnapshotBytes = cmp.Or(o.SnapshotBytes, 64<<20)
+	o.TrailingBytes = cmp.Or(o.TrailingBytes, 64<<20)
+	o.TrailingEntries = cmp.Or(o.TrailingEntries, 1024)
+	o.ElectionTimeout = cmp.Or(o.ElectionTimeout, time.Second)
 	if o.LeaderChanged == nil {
 		o.LeaderChanged = func(Leadership) {}
 	}
@@ -96,14 +97,6 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
-}
-
-func orDefault[T comparable](v, usual T) T {
-	var zero T
-	if v == zero {
-		return usual
-	}
-	return v
 }
 
 // validate reports every field that is out of range, not only the first.

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -74,9 +75,9 @@ type scrubRows interface {
 
 // OpenScrubber starts a scrubber.
 func OpenScrubber(opts ScrubOptions) *Scrubber {
-	opts.BytesPerSecond = orDefault(opts.BytesPerSecond, 8_000_000)
-	opts.Waiting = orDefault(opts.Waiting, 256)
-	opts.Kept = orDefault(opts.Kept, 4096)
+	opts.BytesPerSecond = cmp.Or(opts.BytesPerSecond, 8_000_000)
+	opts.Waiting = cmp.Or(opts.Waiting, 256)
+	opts.Kept = cmp.Or(opts.Kept, 4096)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

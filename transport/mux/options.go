@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -106,29 +107,22 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-func orDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
-}
-
 func (o Options) withDefaults() Options {
-	orDefault(&o.MinLevel, 1)
-	orDefault(&o.MaxLevel, 1)
-	orDefault(&o.Hold, 40*time.Millisecond)
-	orDefault(&o.Ping, 500*time.Millisecond)
-	orDefault(&o.DeadAfter, 2*time.Second)
-	orDefault(&o.WriteTimeout, 5*time.Second)
-	orDefault(&o.FirstRetry, 50*time.Millisecond)
-	orDefault(&o.MaxRetry, time.Second)
-	orDefault(&o.Grace, time.Second)
-	orDefault(&o.MaxRaftBytes, 16<<20)
-	orDefault(&o.MaxCallBytes, 16<<20)
-	orDefault(&o.MaxStreamBytes, 16<<20)
-	orDefault(&o.MaxCalls, 16384)
-	orDefault(&o.MaxStreams, 1024)
-	orDefault(&o.Window, 256<<10)
+	o.MinLevel = cmp.Or(o.MinLevel, 1)
+	o.MaxLevel = cmp.Or(o.MaxLevel, 1)
+	o.Hold = cmp.Or(o.Hold, 40*time.Millisecond)
+	o.Ping = cmp.Or(o.Ping, 500*time.Millisecond)
+	o.DeadAfter = cmp.Or(o.DeadAfter, 2*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 5*time.Second)
+	o.FirstRetry = cmp.Or(o.FirstRetry, 50*time.Millisecond)
+	o.MaxRetry = cmp.Or(o.MaxRetry, time.Second)
+	o.Grace = cmp.Or(o.Grace, time.Second)
+	o.MaxRaftBytes = cmp.Or(o.MaxRaftBytes, 16<<20)
+	o.MaxCallBytes = cmp.Or(o.MaxCallBytes, 16<<20)
+	o.MaxStreamBytes = cmp.Or(o.MaxStreamBytes, 16<<20)
+	o.MaxCalls = cmp.Or(o.MaxCalls, 16384)
+	o.MaxStreams = cmp.Or(o.MaxStreams, 1024)
+	o.Window = cmp.Or(o.Window, 256<<10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
