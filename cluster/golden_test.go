@@ -1,20 +1,15 @@
 package cluster
 
 import (
-	"bytes"
 	"encoding/hex"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/wire"
 )
-
-var rewrite = flag.Bool("rewrite", false, "rewrite the golden files from what the code does now")
 
 // sampleCommands has one of each kind, with every field set.
 func sampleCommands() []Command {
@@ -46,8 +41,7 @@ func TestGoldenCommands(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			stored := golden(t, "command_"+c.kind(), data)
-			back, err := decodeCommand(stored)
+			back, err := decodeCommand(stored(t, "command_"+c.kind(), data))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +64,7 @@ func TestGoldenRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := decodeRecord(golden(t, "record", data))
+	back, err := decodeRecord(stored(t, "record", data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +79,11 @@ func TestGoldenPresence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := hex.DecodeString(string(golden(t, "presence", []byte(hex.EncodeToString(data)))))
+	text, err := hex.DecodeString(string(stored(t, "presence", []byte(hex.EncodeToString(data)))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := decodePresence("n1", stored)
+	back, err := decodePresence("n1", text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,24 +92,10 @@ func TestGoldenPresence(t *testing.T) {
 	}
 }
 
-// golden compares data with the golden file and returns what the file holds.
-func golden(t *testing.T, name string, data []byte) []byte {
+// stored compares data with the golden file and returns what the file holds.
+func stored(t *testing.T, name string, data []byte) []byte {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *rewrite {
-		if err := os.WriteFile(path, append(bytes.Clone(data), '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = bytes.TrimSuffix(want, []byte("\n"))
-	if diff := cmp.Diff(string(want), string(data)); diff != "" {
-		t.Errorf("%s is a stored form and has changed (-want +got):\n%s", path, diff)
-	}
-	return want
+	return []byte(strings.TrimSuffix(golden.Check(t, name, string(data)+"\n"), "\n"))
 }
 
 func TestDecodeRefuses(t *testing.T) {

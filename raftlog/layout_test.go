@@ -3,10 +3,7 @@ package raftlog
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,28 +11,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares with a file. A change of it is a change of what is on disks
-// out there, and needs a new version and a way to read the old one.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func TestLayoutOfTheLogStore(t *testing.T) {
 	s := openStores(t, vfs.NewMem(), Options{})
@@ -69,7 +47,7 @@ func TestLayoutOfTheLogStore(t *testing.T) {
 	if err := it.Close(); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "layout", rows.String())
+	golden.Check(t, "layout", rows.String())
 }
 
 func TestLayoutOfASnapshot(t *testing.T) {
@@ -77,7 +55,7 @@ func TestLayoutOfASnapshot(t *testing.T) {
 	for rest := stream(1, 3, 2); len(rest) > 0; rest = rest[min(len(rest), 32):] {
 		fmt.Fprintf(&lines, "%x\n", rest[:min(len(rest), 32)])
 	}
-	golden(t, "snapshot", lines.String())
+	golden.Check(t, "snapshot", lines.String())
 }
 
 // FuzzEntry reads an entry from whatever is on the disk.

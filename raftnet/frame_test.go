@@ -2,23 +2,20 @@ package raftnet
 
 import (
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/golden"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
-
-// golden has one frame of each kind. A change of its file is a change of the
+// goldenFrames has one frame of each kind. A change of its file is a change of the
 // protocol between nodes.
-func golden(t testing.TB) []struct {
+func goldenFrames(t testing.TB) []struct {
 	name  string
 	frame []byte
 } {
@@ -61,27 +58,15 @@ func golden(t testing.TB) []struct {
 
 func TestGoldenFrames(t *testing.T) {
 	var b strings.Builder
-	for _, g := range golden(t) {
+	for _, g := range goldenFrames(t) {
 		fmt.Fprintf(&b, "%s %s\n", g.name, hex.EncodeToString(g.frame))
 	}
-	path := filepath.Join("testdata", "frames.golden")
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("the protocol between nodes changed:\n%s", diff)
-	}
+	golden.Check(t, "frames", b.String())
 }
 
 // TestFramesRoundTrip decodes what the golden frames hold, and encodes it again.
 func TestFramesRoundTrip(t *testing.T) {
-	for _, g := range golden(t) {
+	for _, g := range goldenFrames(t) {
 		again, err := recode(g.frame)
 		if err != nil {
 			t.Errorf("%s: %v", g.name, err)
@@ -155,7 +140,7 @@ func finish(err error, encode func() []byte) ([]byte, error) {
 // FuzzFrame: no frame makes a decoder panic, and what is accepted has a form
 // that is accepted again.
 func FuzzFrame(f *testing.F) {
-	for _, g := range golden(f) {
+	for _, g := range goldenFrames(f) {
 		f.Add(g.frame)
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {

@@ -2,24 +2,20 @@ package native
 
 import (
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files")
 
 // quiet is a Pebble logger that says nothing unless it is the end.
 type quiet struct{}
@@ -117,7 +113,7 @@ func TestExecute(t *testing.T) {
 			out.WriteString(hex.EncodeToString(frame) + "\n")
 		}
 	}
-	golden(t, "testdata/queries.golden", out.String())
+	golden.Check(t, "queries", out.String())
 }
 
 func mustMarshal(t testing.TB, m proto.Message) []byte {
@@ -127,22 +123,6 @@ func mustMarshal(t testing.TB, m proto.Message) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Error(d)
-	}
 }
 
 func TestExecuteBounds(t *testing.T) {
@@ -278,7 +258,7 @@ func TestGoldenFrames(t *testing.T) {
 	for _, name := range []string{"sent", "created", "done", "skipped", "refused"} {
 		frame("response, "+name, mustMarshal(t, responses()[name]), nil)
 	}
-	golden(t, "testdata/frames.golden", out.String())
+	golden.Check(t, "frames", out.String())
 	if _, err := EncodeTransient([]byte{0xff}); err == nil {
 		t.Error("a transient message of another door is encoded")
 	}

@@ -3,18 +3,15 @@ package route
 import (
 	"bytes"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
-
-var rewrite = flag.Bool("rewrite", false, "write the golden files")
 
 var (
 	exampleProposal = proposal{shard: 3, epoch: 7, slot: 65535, key: 0x0102030405060708, command: []byte("command")}
@@ -25,21 +22,9 @@ var (
 // TestGoldenMessages: a change of this file is a change of what nodes of
 // different versions say to each other.
 func TestGoldenMessages(t *testing.T) {
-	const path = "testdata/messages.golden"
 	got := fmt.Sprintf("proposal %s\nquery %s\noutcome %s\n", hex.EncodeToString(exampleProposal.encode()),
 		hex.EncodeToString(exampleQuery.encode()), hex.EncodeToString(encodeOutcome(exampleResult)))
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Error(d)
-	}
+	golden.Check(t, "messages", got)
 }
 
 func TestMessageRoundTrip(t *testing.T) {

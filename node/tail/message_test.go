@@ -3,13 +3,12 @@ package tail
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -179,24 +178,10 @@ func FuzzHubMessage(f *testing.F) {
 	})
 }
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files")
-
 // TestGoldenMessages: a change of this file is a change of what nodes of
 // different versions say to each other.
 func TestGoldenMessages(t *testing.T) {
-	const path = "testdata/messages.golden"
 	wishes := register{id: 300, log: logOf(tea), user: "ann"}.append(appendDrop(nil, state.LogKey{App: "app", User: "ben"}))
 	got := fmt.Sprintf("open %x\nwishes %x\nhub %x\n", EncodeOpen(12), wishes, hubMessage())
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Error(d)
-	}
+	golden.Check(t, "messages", got)
 }

@@ -4,25 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
-
-// golden has a batch of one message of each kind. A change of its file is a
+// goldenMessages has a batch of one message of each kind. A change of its file is a
 // change of the protocol between nodes.
-func golden() []struct {
+func goldenMessages() []struct {
 	name  string
 	batch []byte
 } {
@@ -53,22 +49,10 @@ func golden() []struct {
 
 func TestGoldenMessages(t *testing.T) {
 	var b strings.Builder
-	for _, g := range golden() {
+	for _, g := range goldenMessages() {
 		fmt.Fprintf(&b, "%s %s\n", g.name, hex.EncodeToString(g.batch))
 	}
-	path := filepath.Join("testdata", "messages.golden")
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("the protocol between nodes changed:\n%s", diff)
-	}
+	golden.Check(t, "messages", b.String())
 }
 
 func TestGoldenMessagesDecode(t *testing.T) {
@@ -83,7 +67,7 @@ func TestGoldenMessagesDecode(t *testing.T) {
 		"credit":  {kind: kindCredit, id: 300, bytes: 1024},
 		"end":     {kind: kindEnd, id: 300, byOpener: true},
 	}
-	for _, g := range golden() {
+	for _, g := range goldenMessages() {
 		if g.name == "hello" {
 			h, err := decodeHello(g.batch)
 			if err != nil || h != (hello{cluster: "c1", node: "n1", minLevel: 1, maxLevel: 300}) {
@@ -106,7 +90,7 @@ func TestGoldenMessagesDecode(t *testing.T) {
 }
 
 func FuzzHello(f *testing.F) {
-	f.Add(golden()[0].batch)
+	f.Add(goldenMessages()[0].batch)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		h, err := decodeHello(frame)
 		if err != nil {
@@ -126,7 +110,7 @@ func (quiet) Close(transport.CloseCode, string) error { return nil }
 // FuzzBatch: no batch from another node makes a link panic or hang, and what
 // it makes this node hold is bounded.
 func FuzzBatch(f *testing.F) {
-	for _, g := range golden() {
+	for _, g := range goldenMessages() {
 		f.Add(g.batch)
 	}
 	f.Fuzz(func(t *testing.T, batch []byte) {
