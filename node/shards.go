@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,11 +80,7 @@ func (s *shards) replica(id wire.ShardID) route.Replica {
 func (s *shards) all() []*hosted {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]*hosted, 0, len(s.mu.byID))
-	for _, h := range s.mu.byID {
-		all = append(all, h)
-	}
-	return all
+	return slices.Collect(maps.Values(s.mu.byID))
 }
 
 // open opens a replica that the table places here.

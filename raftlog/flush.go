@@ -1,6 +1,8 @@
 package raftlog
 
 import (
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -106,9 +108,5 @@ func (s *Stores) flushState() error {
 func (s *Stores) allSnapshots() []*Snapshots {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*Snapshots, 0, len(s.mu.snapshots))
-	for _, p := range s.mu.snapshots {
-		all = append(all, p)
-	}
-	return all
+	return slices.Collect(maps.Values(s.mu.snapshots))
 }

@@ -3,6 +3,8 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -188,11 +190,7 @@ func (s *Stores) Group(shard uint32) (*Group, error) {
 func (s *Stores) allGroups() []*Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*Group, 0, len(s.mu.groups))
-	for _, g := range s.mu.groups {
-		all = append(all, g)
-	}
-	return all
+	return slices.Collect(maps.Values(s.mu.groups))
 }
 
 // recentLimit is how many bytes of recent entries a shard may keep.
