@@ -136,13 +136,29 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 			return err
 		}
 	}
-	if will := hello.GetWill(); will != nil {
-		return b.change(ctx, op, h, &state.SetWill{
-			User: id.User, Session: name, Node: string(b.self), Conversation: wire.ConversationID(will.GetConversation()),
-			ContentType: will.GetContentType(), Body: will.GetBody(),
-		})
+	will := hello.GetWill()
+	if will == nil {
+		return nil
 	}
-	return nil
+	err = b.change(ctx, op, h, &state.SetWill{
+		User: id.User, Session: name, Node: string(b.self), Conversation: wire.ConversationID(will.GetConversation()),
+		ContentType: will.GetContentType(), Body: will.GetBody(),
+	})
+	if err != nil {
+		b.giveBack(h, hello.GetTag(), name)
+	}
+	return err
+}
+
+// giveBack returns what a session took that did not begin.
+func (b *backend) giveBack(h state.Header, tag, session string) {
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
+		defer cancel()
+		if err := b.change(ctx, "session.close", h, &state.Logout{User: h.Actor, Tag: tag, Session: session}); err != nil {
+			b.logger.Warn("a tag was not given back", "session", session, "error", err)
+		}
+	})
 }
 
 // change proposes a command about the header's actor and waits. A refusal is an

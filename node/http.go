@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate/quorate/node/auth"
@@ -21,7 +22,10 @@ type WebHandlers struct {
 }
 
 // web answers HTTP requests.
-type web struct{ n *Node }
+type web struct {
+	n         *Node
+	scrubbing atomic.Bool // one is under way
+}
 
 func (n *Node) web() WebHandlers {
 	w := &web{n: n}
@@ -68,6 +72,11 @@ func (w *web) status(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *web) scrub(rw http.ResponseWriter, r *http.Request) {
+	if w.scrubbing.Swap(true) {
+		answer(rw, http.StatusConflict, map[string]string{"error": "a scrub is under way at this node"})
+		return
+	}
+	defer w.scrubbing.Store(false)
 	report, err := scrubbing{w.n}.scrubAll(r.Context())
 	if err != nil {
 		answer(rw, http.StatusServiceUnavailable, map[string]string{"error": err.Error()})

@@ -48,7 +48,7 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 	case route.MethodScrubs:
 		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(scrubbing{n}.scrubsFound()) })
 	case route.MethodSignal:
-		reply(nil, n.shards.signal(body))
+		n.later(reply, func(context.Context) ([]byte, error) { return nil, n.shards.signal(body) })
 	case route.MethodLost:
 		n.later(reply, func(ctx context.Context) ([]byte, error) { return nil, presence{n}.serveLost(ctx, from, body) })
 	default:
