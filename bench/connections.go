@@ -37,7 +37,7 @@ const (
 	observeTimeout = 30 * time.Second
 	// quietTimeout bounds how long the nodes are waited for until they have
 	// done what was asked of them before.
-	quietTimeout = 5 * time.Minute
+	quietTimeout = 2 * time.Minute
 )
 
 func (b Connections) withDefaults() Connections {
