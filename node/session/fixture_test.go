@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,8 @@ type node struct {
 	opts  Options
 	ctx   context.Context //nolint:containedctx // of the sessions
 	edges []*transport.Edge
+
+	renewals atomic.Int64 // how often a session asked for a fresh goroutine
 
 	mu       sync.Mutex
 	signIn   func(context.Context, *pb.Hello) (Grant, error)
@@ -77,6 +80,7 @@ func (n *node) close() {
 func (n *node) serve(conn transport.ClientConn) {
 	s := New(1, conn, n, &n.opts)
 	for errors.Is(s.Serve(n.ctx), ErrRenew) {
+		n.renewals.Add(1)
 	}
 }
 
