@@ -224,12 +224,16 @@ func TestManyStreamsShareTheQueue(t *testing.T) {
 		}})
 		w.mustCall("n1", "n2")
 		w.net.Cut("n1", "n2")
-		sent := make(chan error, 20)
+		var streams []*Stream // all are open before one sends: a full queue opens none
 		for range 20 {
 			s, err := w.nodes["n1"].Open(t.Context(), "n2", 1, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
+			streams = append(streams, s)
+		}
+		sent := make(chan error, 20)
+		for _, s := range streams {
 			go func() {
 				for range 20 {
 					if err := s.Send(make([]byte, 10_000)); err != nil {
