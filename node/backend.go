@@ -75,7 +75,7 @@ func (b *backend) SignIn(ctx context.Context, hello *pb.Hello) (session.Grant, e
 		return session.Grant{}, err
 	}
 	id.Device = hello.GetDevice()
-	token, err := auth.Issue(id, keys, b.wall())
+	token, err := auth.Issue(id, keys)
 	if err != nil {
 		return session.Grant{}, err
 	}
@@ -151,12 +151,12 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 }
 
 // giveBack returns what a session took that did not begin.
-func (b *backend) giveBack(h state.Header, tag, session string) {
+func (b *backend) giveBack(h state.Header, tag, name string) {
 	b.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
 		defer cancel()
-		if err := b.change(ctx, "session.close", h, &state.Logout{User: h.Actor, Tag: tag, Session: session}); err != nil {
-			b.logger.Warn("a tag was not given back", "session", session, "error", err)
+		if err := b.change(ctx, "session.close", h, &state.Logout{User: h.Actor, Tag: tag, Session: name}); err != nil {
+			b.logger.Warn("a tag was not given back", "session", name, "error", err)
 		}
 	})
 }

@@ -184,7 +184,14 @@ func (n *Node) table() *cluster.Table {
 	return meta.Table()
 }
 
-func (n *Node) openMeta(context.Context) error {
+func (n *Node) openMeta(context.Context) (err error) {
+	// The libraries under the meta group panic when its file is damaged.
+	defer func() {
+		if damage := recover(); damage != nil {
+			err = fmt.Errorf("open the meta group in %s: its data are damaged: %v", filepath.Join(n.cfg.Dir, "meta"), damage)
+		}
+	}()
+
 	stores, closer, err := n.env.Meta(filepath.Join(n.cfg.Dir, "meta"), n.env.Fatal)
 	if err != nil {
 		return fmt.Errorf("open the meta group's stores: %w", err)

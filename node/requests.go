@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	subscriptionBlock = 8
 	// maxUnread is how many conversations one request may ask about.
 	maxUnread = 50
+	// unreadAtOnce is how many of them are asked about at the same time.
+	unreadAtOnce = 8
 	// uniqueTries is how often the entry of a member set is asked again after
 	// its candidates turned out to be gone or changed.
 	uniqueTries = 8
@@ -218,8 +221,14 @@ func (b *backend) unread(ctx context.Context, asker native.Asker, req *pb.Reques
 	}
 	unreads := make([]*pb.Unread, len(ids))
 	var all sync.WaitGroup
+	places := make(chan struct{}, unreadAtOnce)
 	for i, id := range ids {
+		if slices.Contains(ids[:i], id) {
+			return nil, wire.Errorf(wire.CodeInvalid, op, "conversation %s is there twice", id)
+		}
+		places <- struct{}{}
 		all.Go(func() {
+			defer func() { <-places }()
 			unread, err := b.unreadOf(ctx, asker, id)
 			if err != nil {
 				unread = &pb.Unread{Conversation: id, Error: session.EncodeError(withOp(op, err))}

@@ -73,7 +73,7 @@ func Verify(app wire.AppID, keys Keys, token string, now time.Time) (Identity, e
 		if c.Use != uses[i] {
 			return Identity{}, fmt.Errorf("%w: a token for %q signed by another key", ErrRefused, c.Use)
 		}
-		return c.identity(app, secret == keys.MasterKey)
+		return c.identity(app, secret != keys.Key)
 	}
 	return Identity{}, fmt.Errorf("%w: %w", ErrRefused, causes)
 }
@@ -111,14 +111,15 @@ func (c *claims) identity(app wire.AppID, master bool) (Identity, error) {
 }
 
 // Issue makes a session token: it signs the identity in again, on any node,
-// for [MaxLife].
-func Issue(id Identity, keys Keys, now time.Time) (string, error) {
+// until [MaxLife] after the app's token was issued. It does not outlive that by
+// being renewed.
+func Issue(id Identity, keys Keys) (string, error) {
 	c := claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Subject:   string(id.User),
 			Audience:  jwt.ClaimStrings{string(id.App)},
-			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(MaxLife)),
+			IssuedAt:  jwt.NewNumericDate(id.Issued),
+			ExpiresAt: jwt.NewNumericDate(id.Issued.Add(MaxLife)),
 		},
 		Use:    useSession,
 		Device: id.Device,

@@ -97,7 +97,7 @@ func TestAnAppWithoutKeysSignsNobodyIn(t *testing.T) {
 
 func TestSessionToken(t *testing.T) {
 	want := Identity{App: "app", User: "tom", Device: "phone", Issued: now}
-	token, err := Issue(want, keys, now)
+	token, err := Issue(want, keys)
 	if err != nil {
 		t.Fatal(err)
 	}

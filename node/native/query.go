@@ -2,6 +2,7 @@ package native
 
 import (
 	"errors"
+	"math/rand/v2"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,6 +15,7 @@ const (
 	defaultPage    = 100
 	defaultHistory = 20
 	maxCursors     = 1000
+	maxMillis      = 1 << 48 // no time is later
 )
 
 // Resolve translates the creation of a unique conversation into the command
@@ -35,7 +37,7 @@ func Resolve(a Asker, r *pb.CreateConversation) (*state.ResolveUnique, error) {
 	if a.User != "" { // the app is nobody's member
 		users = append(users, a.User)
 	}
-	return &state.ResolveUnique{Preset: preset, Members: users}, nil
+	return &state.ResolveUnique{Preset: preset, Members: users, Salt: rand.Uint64()}, nil
 }
 
 // CheckWill checks the message that a client leaves for when it is lost.
@@ -243,7 +245,7 @@ func (e executor) members(r *pb.ListMembers) (*pb.Response, error) {
 func (e executor) history(r *pb.History) (*pb.Response, error) {
 	page, err := e.st.History(state.HistoryQuery{
 		App: e.app, Conversation: wire.ConversationID(r.GetConversation()), Reader: e.user, OldestFirst: r.GetOldestFirst(),
-		From: wire.Seq(r.GetFromSeq()), Upto: wire.Seq(r.GetUptoSeq()), FromTime: r.GetFromMillis(), UptoTime: r.GetUptoMillis(),
+		From: wire.Seq(r.GetFromSeq()), Upto: wire.Seq(r.GetUptoSeq()), FromTime: min(r.GetFromMillis(), maxMillis), UptoTime: min(r.GetUptoMillis(), maxMillis),
 		Limit: limit(r.GetLimit(), defaultHistory),
 	})
 	if err != nil {

@@ -301,6 +301,10 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.Salt == 0 {
+		t.Error("no salt: the id can be told from the members")
+	}
+	c.Salt = 0
 	if d := cmp.Diff(&state.ResolveUnique{Preset: state.PresetBasic, Members: []wire.UserID{"ben", "ann"}}, c); d != "" {
 		t.Error(d)
 	}

@@ -111,7 +111,7 @@ func (h *Hub) Applied(a state.Applied) {
 	for _, c := range a.Cursors {
 		log := state.LogKey{App: c.App, Conversation: c.Conversation}
 		if feeds := h.feedsLocked(log); len(feeds) > 0 {
-			record := cursor{log: log, user: c.User, read: c.Read, delivered: c.Delivered}.append(nil)
+			record := cursor{log: log, user: c.User, read: c.Read, delivered: c.Delivered, receipts: c.Receipts}.append(nil)
 			for _, f := range feeds {
 				f.add(record)
 			}

@@ -31,7 +31,7 @@ const (
 //
 //	push      | 1 | log | after | count | (length, entry) ... |   all entries in (after, after + count]
 //	answer    | 2 | id | refusal, 1 | last | floor | from | notices, 1 |
-//	cursor    | 3 | log | user | read | delivered |
+//	cursor    | 3 | log | user | read | delivered | receipts, 1 |
 //	transient | 4 | log | length, bytes |
 const (
 	recordPush      byte = 1
@@ -207,12 +207,14 @@ type cursor struct {
 	log             state.LogKey
 	user            wire.UserID
 	read, delivered wire.Seq
+	receipts        bool // the other members may know
 }
 
 func (c cursor) append(b []byte) []byte {
 	b = bin.AppendString(appendLog(append(b, recordCursor), c.log), c.user)
 	b = bin.AppendUvarint(b, uint64(c.read))
-	return bin.AppendUvarint(b, uint64(c.delivered))
+	b = bin.AppendUvarint(b, uint64(c.delivered))
+	return bin.AppendBool(b, c.receipts)
 }
 
 // appendTransient appends the record of a transient message; its bytes are the
@@ -273,7 +275,7 @@ func readRecords(r *bin.Reader, to receiver) error {
 				to.answered(a)
 			}
 		case recordCursor:
-			c := cursor{log: readLog(r), user: wire.UserID(readID(r)), read: wire.Seq(r.Uvarint()), delivered: wire.Seq(r.Uvarint())}
+			c := cursor{log: readLog(r), user: wire.UserID(readID(r)), read: wire.Seq(r.Uvarint()), delivered: wire.Seq(r.Uvarint()), receipts: r.Bool()}
 			if r.Err() == nil {
 				to.cursorMoved(c)
 			}

@@ -303,7 +303,7 @@ func (l *lockedTail) cursorMoved(c cursor) {
 		return
 	}
 	for _, sub := range f.subs {
-		if sub.follows() {
+		if sub.follows() && (c.receipts || sub.set.user == c.user) {
 			sub.set.sink.DeliverCursor(Cursor{Log: f.log, User: c.user, Read: c.read, Delivered: c.delivered})
 		}
 	}

@@ -456,7 +456,10 @@ func TestTransientsAndCursors(t *testing.T) {
 		eve.mustFollow(0)
 		w.hub.Signal(logOf(tea), []byte("typing"))
 		w.hub.Signal(logOf("coffee"), []byte("nobody follows"))
-		w.hub.Applied(state.Applied{Cursors: []state.CursorMoved{{App: "app", Conversation: tea, User: "ann", Read: 3, Delivered: 5}}})
+		w.hub.Applied(state.Applied{Cursors: []state.CursorMoved{
+			{App: "app", Conversation: tea, User: "ann", Read: 3, Delivered: 5, Receipts: true},
+			{App: "app", Conversation: tea, User: "eve", Read: 4}, // without receipts only eve's own business
+		}})
 		w.append(tea, removed("eve"))
 		synctest.Wait()
 		w.hub.Signal(logOf(tea), []byte("more"))

@@ -72,6 +72,9 @@ func (c *CreateConversation) apply(t *txn, h *Header) Result {
 	if c.Unique && slices.ContainsFunc(users, func(u wire.UserID) bool { return u != h.Actor && blockedBy(t, s, u) }) {
 		return refuse(Blocked, "without all of its members it would not be the one that is asked for")
 	}
+	if c.Unique {
+		policy.Join = WhoApp // who its members are is what it is
+	}
 	conv := &conversation{scope: s, info: Info{
 		Policy: policy, Name: c.Name, Creator: h.Actor, Created: t.stamp, Updated: t.stamp, Unique: c.Unique,
 		Properties: sortedProperties(c.Properties),
@@ -87,7 +90,9 @@ func (c *CreateConversation) existing(t *txn, old *conversation, users []wire.Us
 	if r := old.live(t.stamp); r != None {
 		return refuse(r, "the id was used before")
 	}
-	if !c.Unique || !old.info.Unique || !hasExactly(t, old, users) {
+	// One whose maker has left is not theirs: its name, and what was said in it
+	// before, came from somebody who is not one of them.
+	if !c.Unique || !old.info.Unique || !hasExactly(t, old, users) || old.info.Creator != "" && !slices.Contains(users, old.info.Creator) {
 		return refuse(Exists, "there is a conversation with this id")
 	}
 	return Result{Existed: true, Conversation: c.ID, Offset: old.head.offset, Seq: old.head.seq, Timestamp: old.info.Created}

@@ -111,6 +111,7 @@ func (m *CursorMove) apply(t *txn, h *Header) (now cursorRow, moved bool, refusa
 		t.told.Cursors = append(t.told.Cursors, CursorMoved{
 			App: h.App, Conversation: m.Conversation, User: m.User,
 			Read: now.Read, Delivered: now.Delivered, ReadStamp: now.ReadAt, Origin: h.Origin,
+			Receipts: c.head.members <= c.info.Policy.Receipts,
 		})
 	}
 	return now, true, None

@@ -204,5 +204,6 @@ type CursorMoved struct {
 	Read         wire.Seq
 	Delivered    wire.Seq
 	ReadStamp    int64
+	Receipts     bool // the other members may know; else only the user himself
 	Origin       Origin
 }

@@ -48,6 +48,9 @@ func (c *EditMessage) apply(t *txn, h *Header) Result {
 	case m.Recalled:
 		return refuse(Gone, "the message was recalled")
 	}
+	if r := conv.speechOf(t, h.Actor); r != None {
+		return refuse(r, "may not speak here")
+	}
 	if r := checkContent(c.Body, c.ContentType, c.Mentions); r.Refusal != None {
 		return r
 	}

@@ -100,9 +100,15 @@ func (c *SendMessage) targets(t *txn, conv *conversation) ([]wire.UserID, Result
 
 // maySpeak refuses an actor who may not send into the conversation now.
 func (c *conversation) maySpeak(t *txn, actor wire.UserID) Refusal {
-	switch {
-	case !c.info.Policy.Store:
+	if !c.info.Policy.Store {
 		return Invalid
+	}
+	return c.speechOf(t, actor)
+}
+
+// speechOf refuses an actor who may not say anything here now, stored or not.
+func (c *conversation) speechOf(t *txn, actor wire.UserID) Refusal {
+	switch {
 	case actor == "":
 		return None
 	case c.info.Policy.Members:

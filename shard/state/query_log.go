@@ -99,7 +99,7 @@ func readConversationLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 	after := max(q.After, a.First-1)
 	last := min(a.Last, after+wire.Offset(q.Limit))
 	left := q.Bytes
-	c.walk(after, last, func(e *Entry) bool {
+	reached, all := c.walk(after, last, func(e *Entry) bool {
 		page.Upto = e.Offset
 		if shown := e.For(q.Reader, &a.Policy); shown != nil {
 			page.Entries = append(page.Entries, shown)
@@ -107,8 +107,8 @@ func readConversationLog(v *view, q *LogQuery) (LogPage, *RefusedError) {
 		}
 		return left > 0
 	})
-	if left > 0 {
-		page.Upto = max(last, page.Upto)
+	if all {
+		page.Upto = max(reached, page.Upto)
 	}
 	return page, nil
 }
@@ -145,11 +145,12 @@ func idsSize(ids []wire.UserID) int {
 }
 
 // walk calls f with the log's entries in (after, upto], messages in their
-// present form, until it returns false. Entries that are not messages have rows
-// by offset; between two of them offsets and sequences run in parallel.
-func (c reading) walk(after, upto wire.Offset, f func(*Entry) bool) {
+// present form, until it returns false; else it says how far it came: not to upto
+// where too much lies between. Entries that are not messages have rows by offset;
+// between two of them offsets and sequences run in parallel.
+func (c reading) walk(after, upto wire.Offset, f func(*Entry) bool) (reached wire.Offset, all bool) {
 	seq := c.seqAt(after)
-	others := c.others(after, upto)
+	others, upto := c.others(after, upto)
 	for after < upto && c.v.err == nil {
 		next := upto + 1
 		if len(others) > 0 {
@@ -157,7 +158,7 @@ func (c reading) walk(after, upto wire.Offset, f func(*Entry) bool) {
 		}
 		if n := wire.Seq(next - after - 1); n > 0 {
 			if !c.walkMessages(seq+1, seq+n, f) {
-				return
+				return 0, false
 			}
 			seq += n
 		}
@@ -168,11 +169,12 @@ func (c reading) walk(after, upto wire.Offset, f func(*Entry) bool) {
 				e.Message = loadMessage(c.v, c.scope, e.Target)
 			}
 			if !f(e) {
-				return
+				return 0, false
 			}
 		}
 		after = next
 	}
+	return upto, true
 }
 
 // seqAt returns the sequence that the conversation had reached at an offset.
@@ -191,9 +193,11 @@ func (c reading) seqAt(at wire.Offset) wire.Seq {
 	return seq + wire.Seq(at-offset)
 }
 
-// others returns the entries in (after, upto] that are not messages.
-func (c reading) others(after, upto wire.Offset) []*Entry {
+// others returns the entries in (after, upto] that are not messages. Where they
+// would fill more than a page it stops, and returns how far it came.
+func (c reading) others(after, upto wire.Offset) ([]*Entry, wire.Offset) {
 	var found []*Entry
+	size := 0
 	lo, hi := c.scope.number(nil, tableEntry, uint64(after)+1), c.scope.number(nil, tableEntry, uint64(upto)+1)
 	c.v.scan(lo, hi, func(key, value []byte) bool {
 		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
@@ -202,9 +206,12 @@ func (c reading) others(after, upto wire.Offset) []*Entry {
 			return false
 		}
 		found = append(found, e)
-		return true
+		if size += len(value); size > pageBytes {
+			upto = e.Offset
+		}
+		return size <= pageBytes
 	})
-	return found
+	return found, upto
 }
 
 // walkMessages calls f with the entries of messages from one sequence to another.

@@ -68,7 +68,7 @@ func takeWill(t *txn, o *OutboxRow) bool {
 	if c.live(t.stamp) != None {
 		return false
 	}
-	if speaker := t.member(s, o.User); c.info.Policy.Members && (speaker.User == "" || speaker.mutedAt(t.stamp)) {
+	if c.speechOf(t, o.User) != None {
 		return false
 	}
 	if t.told != nil {

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"encoding/binary"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/quorate/quorate/wire"
@@ -17,6 +19,7 @@ type ResolveUnique struct {
 	Preset  Preset
 	Members []wire.UserID
 	Drop    []wire.ConversationID // at most four
+	Salt    uint64                // random: nobody who knows the members can tell the id
 }
 
 func (*ResolveUnique) kind() Kind { return kindResolveUnique }
@@ -30,13 +33,14 @@ func (c *ResolveUnique) subject() Subject {
 func (c *ResolveUnique) append(b []byte) []byte {
 	b = append(b, byte(c.Preset))
 	b = appendIDs(b, c.Members)
-	return appendIDs(b, c.Drop)
+	return binary.BigEndian.AppendUint64(appendIDs(b, c.Drop), c.Salt)
 }
 
 func (c *ResolveUnique) decode(in *bin.Reader) {
 	c.Preset = Preset(in.Byte())
 	c.Members = readIDs[wire.UserID](in, wire.MaxMembersAdded)
 	c.Drop = readIDs[wire.ConversationID](in, maxCandidates)
+	c.Salt = in.Uint64()
 }
 
 func (c *ResolveUnique) apply(t *txn, h *Header) Result {
@@ -49,7 +53,7 @@ func (c *ResolveUnique) apply(t *txn, h *Header) Result {
 	existed := len(row.Candidates) > 0
 	if !existed {
 		row.Generation++
-		row.offer(Candidate{Conversation: key.conversation(t.stamp, row.Generation), Created: t.stamp})
+		row.offer(Candidate{Conversation: key.conversation(t.stamp, row.Generation, c.Salt), Created: t.stamp})
 		changed = true
 	}
 	if changed {
@@ -64,12 +68,13 @@ func (c *ResolveUnique) apply(t *txn, h *Header) Result {
 
 // conversation makes the id of the set's next conversation. All who create it
 // at once get it from here, so they agree before it exists.
-func (k UniqueKey) conversation(stamp int64, generation uint64) wire.ConversationID {
+func (k UniqueKey) conversation(stamp int64, generation, salt uint64) wire.ConversationID {
 	var d xxhash.Digest
 	d.Reset()
 	_, _ = d.Write(k[:])
 	_, _ = d.Write(appendUint64(nil, generation))
 	_, _ = d.Write(appendUint64(nil, uint64(stamp)))
+	_, _ = d.Write(appendUint64(nil, salt))
 	return wire.NewConversationID(stamp/1000, d.Sum64())
 }
 

@@ -92,7 +92,7 @@ func userCommands() []Command {
 		&LeaveRoom{User: "ann", Conversation: "hall"},
 		&SessionsLost{Losses: []SessionLoss{{User: "ann", Tag: "phone", Session: "s1", Last: true}, {App: "zoo", User: "bob", Session: "s2"}}},
 		&Kick{User: "ann", Device: "d1", Reason: "late"},
-		&ResolveUnique{Preset: PresetBasic, Members: []wire.UserID{"ann", "bob"}, Drop: []wire.ConversationID{"tea"}},
+		&ResolveUnique{Preset: PresetBasic, Members: []wire.UserID{"ann", "bob"}, Drop: []wire.ConversationID{"tea"}, Salt: 7},
 		&DeliverOutbox{Rows: []OutboxRow{row, {OutboxRef: OutboxRef{Kind: OutboxWill, App: "app", Conversation: "tea", User: "bob", Version: 1}, OutboxNote: OutboxNote{Body: []byte("bye"), ContentType: "text"}}}},
 		&AckOutbox{Rows: []OutboxRef{row.OutboxRef}},
 		&Sweep{Timers: []Timer{{Due: 1e12, Kind: timerRoom, Row: userScope("app", "ann").key(nil, tableRoom)}}},
