@@ -46,7 +46,7 @@ func (h *peerHandler) Call(from wire.NodeID, method uint8, body []byte, reply fu
 	case route.MethodStatus:
 		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(n.nodeStatus()) })
 	case route.MethodScrubs:
-		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(scrubbing{n}.scrubsFound()) })
+		n.later(reply, func(context.Context) ([]byte, error) { return json.Marshal(scrubbing{n}.found()) })
 	case route.MethodSignal:
 		n.later(reply, func(context.Context) ([]byte, error) { return nil, n.shards.signal(body) })
 	case route.MethodLost:

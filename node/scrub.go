@@ -20,8 +20,8 @@ const (
 	scrubSlots = 512
 	// scrubPoll is how often the replicas are asked how far they are.
 	scrubPoll = 200 * time.Millisecond
-	// scrubIdle is how long the replicas may take for the next result; a replica
-	// that is down is not waited for longer.
+	// scrubIdle is how long the replicas may do without reading anything or coming
+	// to a result; a replica that is down is not waited for longer.
 	scrubIdle = 30 * time.Second
 )
 
@@ -101,6 +101,7 @@ func (n scrubbing) startScrub(ctx context.Context, r *ScrubRange) (uint64, error
 // progress any more.
 func (n scrubbing) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRange) {
 	deadline := time.Now().Add(scrubIdle)
+	read := map[wire.NodeID]uint64{}
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		left := 0
 		for _, o := range n.present() {
@@ -108,10 +109,13 @@ func (n scrubbing) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRan
 			if err != nil {
 				continue
 			}
-			for _, f := range found {
+			if found.Read != read[o.ID] {
+				read[o.ID] = found.Read
+				deadline = time.Now().Add(scrubIdle)
+			}
+			for _, f := range found.Results {
 				if r := ranges[f.ID]; r != nil && r.Hashes[o.ID] == "" {
 					r.Hashes[o.ID] = f.Found
-					deadline = time.Now().Add(scrubIdle)
 				}
 			}
 		}
@@ -128,40 +132,47 @@ func (n scrubbing) gatherScrubs(ctx context.Context, ranges map[uint64]*ScrubRan
 	}
 }
 
+// scrubsFound is what a node's replicas have found so far.
+type scrubsFound struct {
+	Results []scrubFound `json:"results"`
+	Read    uint64       `json:"read"` // bytes, by all of them
+}
+
 // scrubFound is what one replica found.
 type scrubFound struct {
 	ID    uint64 `json:"id"`
 	Found string `json:"found"` // the hash, or the error
 }
 
-// scrubsFound returns what this node's replicas have found.
-func (n scrubbing) scrubsFound() []scrubFound {
-	var all []scrubFound
+// found returns what this node's replicas have found.
+func (n scrubbing) found() scrubsFound {
+	var all scrubsFound
 	for _, h := range n.shards.all() {
+		all.Read += h.scrubs.Read()
 		for _, r := range h.scrubs.Results() {
 			f := scrubFound{ID: r.ID, Found: fmt.Sprintf("%016x at %d", r.Hash, r.Index)}
 			if r.Err != nil {
 				f.Found = r.Err.Error()
 			}
-			all = append(all, f)
+			all.Results = append(all.Results, f)
 		}
 	}
 	return all
 }
 
-func (n scrubbing) askScrubs(ctx context.Context, id wire.NodeID) ([]scrubFound, error) {
+func (n scrubbing) askScrubs(ctx context.Context, id wire.NodeID) (scrubsFound, error) {
 	if id == n.cfg.Node {
-		return n.scrubsFound(), nil
+		return n.found(), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	body, err := n.mux.Call(ctx, id, route.MethodScrubs, nil)
 	if err != nil {
-		return nil, err
+		return scrubsFound{}, err
 	}
-	var found []scrubFound
+	var found scrubsFound
 	if err := json.Unmarshal(body, &found); err != nil {
-		return nil, fmt.Errorf("decode the scrubs of node %s: %w", id, err)
+		return scrubsFound{}, fmt.Errorf("decode the scrubs of node %s: %w", id, err)
 	}
 	return found, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
@@ -53,6 +54,7 @@ type Scrubber struct {
 	cancel  context.CancelFunc
 	wake    chan struct{} // cap 1
 	stopped chan struct{}
+	read    atomic.Uint64
 	mu      struct {
 		sync.Mutex
 		closed  bool
@@ -168,6 +170,10 @@ func (s *Scrubber) finish(job scrubJob, err error) {
 	}
 }
 
+// Read returns how many bytes were read so far: a scrub of much takes its time,
+// and this says that it goes on.
+func (s *Scrubber) Read() uint64 { return s.read.Load() }
+
 // paceEvery is how many bytes are read at full speed between two pauses.
 const paceEvery = 256 << 10
 
@@ -176,6 +182,7 @@ const paceEvery = 256 << 10
 func (s *Scrubber) pacer() func(bytes int) bool {
 	read := 0
 	return func(bytes int) bool {
+		s.read.Add(uint64(bytes))
 		if read += bytes; read < paceEvery {
 			return s.ctx.Err() == nil
 		}
