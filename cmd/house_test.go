@@ -41,7 +41,6 @@ var landlords = map[string][]string{
 	"github.com/quic-go/quic-go":       {"transport"},
 	"github.com/gorilla/websocket":     {"transport"},
 	"github.com/golang-jwt/jwt":        {"node/auth", "client"},
-	"github.com/prometheus":            {"node"},
 	"github.com/alecthomas/kong":       {"cmd/quorate"},
 	"github.com/BurntSushi/toml":       {"cmd/quorate"},
 }
