@@ -245,6 +245,7 @@ func (l *link) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *
 	if delay > 0 {
 		time.Sleep(delay)
 	}
+	cutCommit(args)
 	if err := l.InmemTransport.AppendEntries(id, target, args, resp); err != nil {
 		return err
 	}
@@ -252,6 +253,26 @@ func (l *link) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *
 		after(id, args)
 	}
 	return nil
+}
+
+// AppendEntriesPipeline is raft's, with the guard of cutCommit.
+func (l *link) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := l.InmemTransport.AppendEntriesPipeline(id, target)
+	return guardedPipeline{p}, err
+}
+
+type guardedPipeline struct{ raft.AppendPipeline }
+
+func (p guardedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	cutCommit(args)
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
+// cutCommit is the guard of package raftnet, which raft's own transport lacks:
+// without it raft commits whatever a deposed leader still has at the index that
+// its successor has committed, compared or not.
+func cutCommit(args *raft.AppendEntriesRequest) {
+	args.LeaderCommitIndex = min(args.LeaderCommitIndex, args.PrevLogEntry+uint64(len(args.Entries)))
 }
 
 func (l *link) onAnswer(f func(to raft.ServerID, args *raft.AppendEntriesRequest)) {
