@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
@@ -244,7 +245,7 @@ func FuzzForms(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: decoded %x to %+v, which encodes to %x: %v", form.name, b, got, again, err)
 		}
-		if diff := cmp.Diff(got, back, unexported()); diff != "" {
+		if diff := cmp.Diff(got, back, unexported(), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("%s (-first +second):\n%s", form.name, diff)
 		}
 	})
@@ -270,14 +271,14 @@ func FuzzDecodeCommand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if diff := cmp.Diff(c, c2, unexported()); diff != "" || h != *h2 {
+		if diff := cmp.Diff(c, c2, unexported(), cmpopts.EquateEmpty()); diff != "" || h != *h2 {
 			t.Fatalf("%+v and, in apply, %+v (-one +other):\n%s", h, h2, diff)
 		}
 		again, c2, err := DecodeCommand(EncodeCommand(nil, h, c))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(c, c2, unexported()); diff != "" || h != again {
+		if diff := cmp.Diff(c, c2, unexported(), cmpopts.EquateEmpty()); diff != "" || h != again {
 			t.Fatalf("%+v and %+v (-first +second):\n%s", h, again, diff)
 		}
 	})

@@ -104,8 +104,8 @@ func decodeEntryRow(offset wire.Offset, b []byte) (*Entry, error) {
 	checkVersion(in, entryRowVersion)
 	e := &Entry{Offset: offset, Kind: EntryKind(in.Byte())}
 	flags := in.Byte()
-	if flags >= entryFlagsEnd {
-		in.Fail(fmt.Errorf("%w: entry flags %x", bin.ErrRange, flags))
+	if flags >= entryFlagsEnd || (flags&entryUserLog != 0) != (e.Kind >= EntryJoined) {
+		in.Fail(fmt.Errorf("%w: flags %x of an entry of kind %d", bin.ErrRange, flags, e.Kind))
 	}
 	e.Expired = flags&entryExpired != 0
 	e.Seq = wire.Seq(in.Uvarint())
