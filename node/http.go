@@ -34,6 +34,7 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("GET /v1/cluster/status", w.master(w.status))
 	mux.HandleFunc("POST /v1/cluster/scrub", w.master(w.scrub))
 	mux.HandleFunc("POST /v1/node/memory", w.master(w.memory))
+	mux.HandleFunc("GET /v1/node/usage", w.master(w.usage))
 	mux.HandleFunc("GET /{$}", w.hello)
 	return WebHandlers{Plain: mux}
 }
@@ -89,6 +90,11 @@ func (w *web) scrub(rw http.ResponseWriter, r *http.Request) {
 // garbage first.
 func (w *web) memory(rw http.ResponseWriter, _ *http.Request) {
 	answer(rw, http.StatusOK, w.n.memory())
+}
+
+// usage says what this process has used: for measurements.
+func (w *web) usage(rw http.ResponseWriter, _ *http.Request) {
+	answer(rw, http.StatusOK, w.n.usage())
 }
 
 func answer(rw http.ResponseWriter, code int, body any) {

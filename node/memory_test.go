@@ -21,12 +21,7 @@ func TestMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		ask := func(method, key string) *httptest.ResponseRecorder {
-			r := httptest.NewRequestWithContext(t.Context(), method, "/v1/node/memory", http.NoBody)
-			r.Header.Set("X-Quorate-App", testApp)
-			r.Header.Set("Authorization", "Bearer "+key)
-			w := httptest.NewRecorder()
-			n.node.web().Plain.ServeHTTP(w, r)
-			return w
+			return askWeb(t, n, method, "/v1/node/memory", key)
 		}
 		for _, key := range []string{"", testKey, testMaster + "x"} {
 			if w := ask(http.MethodPost, key); w.Code != http.StatusUnauthorized {
@@ -62,4 +57,15 @@ func TestDense(t *testing.T) {
 	if due != 3 {
 		t.Errorf("%d collections for %d sign-ins, want 3", due, 3*crowd)
 	}
+}
+
+// askWeb asks a node over HTTP, with a key.
+func askWeb(t *testing.T, n *testNode, method, path, key string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody)
+	r.Header.Set("X-Quorate-App", testApp)
+	r.Header.Set("Authorization", "Bearer "+key)
+	w := httptest.NewRecorder()
+	n.node.web().Plain.ServeHTTP(w, r)
+	return w
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/node/tail"
@@ -31,6 +32,7 @@ type Node struct {
 	parts       *stack
 
 	stores  *raftlog.Stores
+	syncs   histogram.Histogram // of the stores' logs
 	mux     *mux.Mux
 	meta    *cluster.Meta
 	early   atomic.Pointer[cluster.Meta] // meta, for what runs while the node opens
@@ -117,11 +119,12 @@ func (n *Node) openStores(context.Context) error {
 	}
 	n.parts.run("disk watch", n.disk.run)
 
-	opts := raftlog.Options{Fatal: n.env.Fatal, Stalled: n.stalled, Logger: n.env.Logger}
+	opts := n.env.Stores
+	opts.Fatal, opts.Stalled, opts.Logger = n.env.Fatal, n.stalled, n.env.Logger
 	if n.env.DiskOp != nil {
 		opts.Disk = func(raftlog.DiskOp) { n.env.DiskOp() }
 	}
-	stores, err := raftlog.Open(n.cfg.Dir, n.env.FS, opts)
+	stores, err := raftlog.Open(n.cfg.Dir, meteredFS{n.env.FS, &n.syncs}, opts)
 	if err != nil {
 		return fmt.Errorf("open the stores in %s: %w", n.cfg.Dir, err)
 	}
@@ -175,6 +178,14 @@ func (n *Node) openMux(ctx context.Context) error {
 	return nil
 }
 
+// raftNetwork is what replicas send their frames through.
+func (n *Node) raftNetwork() raftnet.Network {
+	if n.env.Raft == nil {
+		return n.mux
+	}
+	return n.env.Raft(n.mux)
+}
+
 // table returns what the meta group knows; before it is open, nothing.
 func (n *Node) table() *cluster.Table {
 	meta := n.early.Load()
@@ -197,7 +208,7 @@ func (n *Node) openMeta(context.Context) (err error) {
 		return fmt.Errorf("open the meta group's stores: %w", err)
 	}
 	n.parts.push("meta group's stores", closer.Close)
-	net := raftnet.New(n.cfg.Node, wire.MetaShard, n.mux, raftnet.Options{
+	net := raftnet.New(n.cfg.Node, wire.MetaShard, n.raftNetwork(), raftnet.Options{
 		Applied: func() uint64 {
 			meta := n.early.Load()
 			if meta == nil { // it is being opened: nothing has come in yet
@@ -267,7 +278,7 @@ func (n *Node) openGossip(context.Context) error {
 }
 
 func (n *Node) openShards(context.Context) error {
-	n.shards = newShards(n.cfg.Node, &n.env, n.stores, n.mux, n.disk.Full)
+	n.shards = newShards(n.cfg.Node, &n.env, n.stores, n.raftNetwork(), n.disk.Full)
 	n.parts.push("shards", n.shards.close)
 	for _, sh := range n.meta.Table().Shards() {
 		if !holds(sh, n.cfg.Node) {
