@@ -1,0 +1,5 @@
+//go:build mutants
+
+package mutant_test
+
+const built = true
