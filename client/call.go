@@ -15,8 +15,8 @@ import (
 // repeats as that takes. The link's lock guards what changes.
 type call struct {
 	payload []byte // the encoded Request without id, n and age
-	lane    *lane  // nil: a read, which has no number and no order
-	n       uint64 // the command's number in its lane
+	lane    *lane  // nil: it has no order, as a read and what is sent again by its token
+	n       uint64 // the command's number in its lane; 0: a read
 	order   uint64 // its place among all calls of the client
 
 	once    bool      // never written twice: a transient message

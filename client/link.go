@@ -54,7 +54,10 @@ type link struct {
 
 func newLink(opts Options) *link {
 	l := &link{opts: opts, seen: newSeen(), ended: make(chan struct{})}
-	_, _ = rand.Read(l.instance[:]) // never fails
+	if l.instance = opts.Resume.Instance; l.instance == [16]byte{} {
+		_, _ = rand.Read(l.instance[:]) // never fails
+	}
+	l.mu.floor = opts.Resume.Last
 	l.mu.flight = map[uint64]*call{}
 	l.mu.lanes = map[string]*lane{}
 	l.mu.gate.free = opts.MaxPending
@@ -69,6 +72,7 @@ type command struct {
 	payload  []byte // the encoded Request without id, n and age
 	lane     string // what its number counts: a conversation, or "" for the user
 	numbered bool   // it changes something, and has a number
+	token    *Token // gets the command's token, or has it already; may be nil
 	once     bool
 }
 
@@ -104,12 +108,21 @@ func (l *link) start(ctx context.Context, cmd command, done func(*pb.Response, e
 		return nil, fmt.Errorf("%s: %w", cmd.op, context.Cause(ctx))
 	}
 	c := &call{payload: cmd.payload, once: cmd.once, done: done}
+	if cmd.token != nil && cmd.token.N > 0 {
+		if cmd.token.Instance != l.instance {
+			return nil, wire.Errorf(wire.CodeInvalid, cmd.op, "the token is another client's")
+		}
+		c.n, c.first, cmd.numbered = cmd.token.N, cmd.token.First, false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.admitLocked(ctx, c, cmd); err != nil {
 		return nil, err
 	}
 	l.enqueueLocked(c)
+	if c.lane != nil && cmd.token != nil {
+		*cmd.token = Token{Instance: l.instance, N: c.n, First: time.Now()}
+	}
 	return c, nil
 }
 

@@ -18,6 +18,10 @@ type Draft struct {
 	MentionAll  bool
 	Targets     []wire.UserID // only for these members, at most 100
 
+	// Token, if it is not nil, gets the message's token when the sending begins.
+	// A token that is set already is used again, see Token.
+	Token *Token
+
 	// Transient makes it a message that reaches only those who are online, is
 	// not stored and may be dropped. It is sent once: when the connection is
 	// lost before the answer, the call fails.
@@ -104,7 +108,11 @@ func (v *Conversation) SendAsync(ctx context.Context, d Draft, done func(Sent, e
 }
 
 func (v *Conversation) sendCommand(payload []byte, d Draft) command {
-	return command{op: opSend, payload: payload, lane: string(v.id), numbered: !d.Transient, once: d.Transient}
+	cmd := command{op: opSend, payload: payload, lane: string(v.id), numbered: !d.Transient, once: d.Transient}
+	if cmd.numbered {
+		cmd.token = d.Token
+	}
+	return cmd
 }
 
 func (v *Conversation) sent(resp *pb.Response) (Sent, error) {

@@ -60,6 +60,11 @@ type Options struct {
 	// a Close. Default: none.
 	Will *Will
 
+	// Resume makes the client go on as an earlier one that has ended, so that it
+	// can send again by their tokens messages of whose fate that one heard
+	// nothing. Default: a client of its own.
+	Resume Identity
+
 	// Agent is the program's name and version, for people. Default "quorate-go".
 	Agent string
 
