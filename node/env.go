@@ -10,6 +10,9 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/raftlog"
+	"github.com/quorate/quorate/raftnet"
+	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/transport/mux"
 	"github.com/quorate/quorate/wire"
@@ -33,6 +36,16 @@ type Env struct {
 	// DiskOp is called before and after each synced write, outside all locks: a
 	// simulator makes it take time. Nil: nothing.
 	DiskOp func()
+	// Stores and Replicas tune the node's stores and its replicas, where they are
+	// not zero. What the node itself sets in them is overwritten.
+	Stores   raftlog.Options
+	Replicas shard.Options
+	// Raft puts something between the replicas of all shards and the network
+	// that carries their frames, of which some may be lost. Nil: nothing.
+	Raft func(raftnet.Network) raftnet.Network
+	// LeaderChanged is told what this node's replicas know of their leaders, as
+	// [shard.Options] says. Nil: nobody is told.
+	LeaderChanged func(wire.ShardID, shard.Leadership)
 	// Collect collects garbage, for [sessions]. Nil: the runtime alone decides
 	// when.
 	Collect func()

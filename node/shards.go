@@ -114,11 +114,7 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	h.replica, err = shard.Open(
 		shard.Place{Shard: sh.ID, Node: s.self, Voters: sh.Bootstrap},
 		shard.Stores{Log: group, Stable: group, Snapshots: snapshots},
-		h.state, h.net,
-		shard.Options{
-			Clock: s.env.Wall, Full: s.full, Fatal: s.env.Fatal, Scrubs: h.scrubs, Logger: s.logger,
-			LeaderChanged: func(l shard.Leadership) { h.lead(l.Leads && l.Ready) },
-		})
+		h.state, h.net, s.options(h))
 	if err != nil {
 		return errors.Join(err, h.net.Close())
 	}
@@ -126,6 +122,19 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	defer s.mu.Unlock()
 	s.mu.byID[sh.ID] = h
 	return nil
+}
+
+// options returns the options of a shard's replica.
+func (s *shards) options(h *hosted) shard.Options {
+	o := s.env.Replicas
+	o.Clock, o.Full, o.Fatal, o.Scrubs, o.Logger = s.env.Wall, s.full, s.env.Fatal, h.scrubs, s.logger
+	o.LeaderChanged = func(l shard.Leadership) {
+		h.lead(l.Leads && l.Ready)
+		if s.env.LeaderChanged != nil {
+			s.env.LeaderChanged(h.id, l)
+		}
+	}
+	return o
 }
 
 // pauseOutbox keeps what outboxes hold from being delivered, as a fault of a
