@@ -24,7 +24,7 @@ func TestPowerLoss(t *testing.T) {
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			t.Parallel()
-			if err := losePower(seed, mutant{}); err != nil {
+			if err := losePower(seed, faults{}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -35,17 +35,17 @@ func TestPowerLoss(t *testing.T) {
 func TestPowerLossIsNoticed(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		mutant mutant
+		faults faults
 		seeds  uint64 // within how many it must be noticed
 	}{
-		{"commits are not synced", mutant{noSync: true}, 1},
-		{"flushes do nothing", mutant{noFlush: true}, 4},
-		{"old entries are deleted when raft asks", mutant{unclampedDelete: true}, 8},
+		{"commits are not synced", faults{noSync: true}, 1},
+		{"flushes do nothing", faults{noFlush: true}, 4},
+		{"old entries are deleted when raft asks", faults{unclampedDelete: true}, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range c.seeds {
-				if err := losePower(seed, c.mutant); err != nil {
+				if err := losePower(seed, c.faults); err != nil {
 					t.Logf("noticed with seed %d: %v", seed, err)
 					return
 				}
@@ -60,7 +60,7 @@ type plug struct {
 	*toy
 	rng    *rand.Rand
 	disk   *vfs.MemFS
-	mutant mutant
+	faults faults
 
 	first, last uint64 // of the log
 	log         map[uint64]*raft.Log
@@ -72,9 +72,9 @@ type plug struct {
 	vote        string
 }
 
-func losePower(seed uint64, m mutant) (err error) {
+func losePower(seed uint64, m faults) (err error) {
 	p := &plug{
-		rng: rand.New(rand.NewPCG(seed, 1)), disk: vfs.NewCrashableMem(), mutant: m,
+		rng: rand.New(rand.NewPCG(seed, 1)), disk: vfs.NewCrashableMem(), faults: m,
 		log: map[uint64]*raft.Log{}, state: map[string]string{}, term: 1,
 	}
 	if p.toy, err = p.open(p.disk); err != nil {
@@ -98,7 +98,7 @@ func losePower(seed uint64, m mutant) (err error) {
 }
 
 func (p *plug) open(disk vfs.FS) (*toy, error) {
-	s, err := Open("d", disk, Options{MemTableBytes: 256 << 10, mutant: p.mutant, Fatal: func(error) {}})
+	s, err := Open("d", disk, Options{MemTableBytes: 256 << 10, faults: p.faults, Fatal: func(error) {}})
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (s *Stores) flush() error {
 // flushState gives up when the stores have failed: Pebble retries a failing
 // flush for ever.
 func (s *Stores) flushState() error {
-	if s.opts.mutant.noFlush {
+	if s.opts.faults.noFlush {
 		return nil
 	}
 	flushed, err := s.state.AsyncFlush()

@@ -31,7 +31,7 @@ func (r *received) ingest() error {
 		return err
 	}
 	r.stage.files = nil // the store has taken them
-	if p.stores.opts.mutant.noInstallFlush {
+	if p.stores.opts.faults.noInstallFlush {
 		return nil
 	}
 	return p.stores.flushState()

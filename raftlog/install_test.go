@@ -25,18 +25,18 @@ import (
 func TestInstallSurvivesPowerCut(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		mutant mutant
+		faults faults
 		lost   bool
 	}{
-		{"both guards", mutant{}, false},
-		{"ingest at once", mutant{noInstallFlush: true}, false},
-		{"flush afterwards", mutant{lazyIngest: true}, false},
-		{"neither", mutant{lazyIngest: true, noInstallFlush: true}, true},
+		{"both guards", faults{}, false},
+		{"ingest at once", faults{noInstallFlush: true}, false},
+		{"flush afterwards", faults{lazyIngest: true}, false},
+		{"neither", faults{lazyIngest: true, noInstallFlush: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lost := 0
 			for seed := range uint64(10) {
-				if reached := installAndCut(t, seed, c.mutant); reached != 50 {
+				if reached := installAndCut(t, seed, c.faults); reached != 50 {
 					lost++
 				}
 			}
@@ -48,9 +48,9 @@ func TestInstallSurvivesPowerCut(t *testing.T) {
 }
 
 // installAndCut returns how far the state is after the cut.
-func installAndCut(t *testing.T, seed uint64, m mutant) uint64 {
+func installAndCut(t *testing.T, seed uint64, m faults) uint64 {
 	disk := vfs.NewCrashableMem()
-	s := openStores(t, disk, Options{mutant: m})
+	s := openStores(t, disk, Options{faults: m})
 	defer closeStores(t, s)
 	y := mustOpenToy(t, s, 1)
 	other := mustOpenToy(t, s, 2)
@@ -63,7 +63,7 @@ func installAndCut(t *testing.T, seed uint64, m mutant) uint64 {
 		t.Fatal(err)
 	}
 	cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: int(seed * 10), RNG: rand.New(rand.NewPCG(seed, 0))}
-	left := openStores(t, disk.CrashClone(cfg), Options{mutant: m})
+	left := openStores(t, disk.CrashClone(cfg), Options{faults: m})
 	defer closeStores(t, left)
 	after := mustOpenToy(t, left, 1)
 	reached := after.applied(t)
@@ -166,9 +166,9 @@ func TestPebbleSnapshotIsEmptied(t *testing.T) {
 // TestStaleSnapshotIsRefused offers a snapshot that the state has reached, and
 // one that it reaches while the snapshot is on its way.
 func TestStaleSnapshotIsRefused(t *testing.T) {
-	for _, m := range []mutant{{}, {staleInstall: true}} {
+	for _, m := range []faults{{}, {staleInstall: true}} {
 		t.Run(fmt.Sprintf("unguarded=%v", m.staleInstall), func(t *testing.T) {
-			s := openStores(t, vfs.NewMem(), Options{mutant: m})
+			s := openStores(t, vfs.NewMem(), Options{faults: m})
 			defer closeStores(t, s)
 			y := mustOpenToy(t, s, 1)
 			y.append(t, 1, 40, 1)
@@ -250,7 +250,7 @@ func TestLogAfterInstall(t *testing.T) {
 // could delete entries before the state is flushed.
 func TestHole(t *testing.T) {
 	disk := vfs.NewCrashableMem()
-	s := openStores(t, disk, Options{mutant: mutant{unclampedDelete: true}})
+	s := openStores(t, disk, Options{faults: faults{unclampedDelete: true}})
 	y := mustOpenToy(t, s, 1)
 	y.append(t, 1, 20, 1)
 	if err := errors.Join(y.apply(10), y.group.DeleteRange(1, 10), y.group.SetUint64([]byte("k"), 1)); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/quorate/quorate/mutant"
 )
 
 // DiskOp names a kind of durable work, as Options.Disk and the watchdog see it.
@@ -80,11 +82,11 @@ type Options struct {
 	// before compression. Default 64 MiB; smaller in tests.
 	stageTableBytes int
 
-	mutant mutant // planted faults: set by tests only
+	faults faults // planted faults: set by tests only
 }
 
-// mutant switches guards off, so that tests can show that they would notice.
-type mutant struct {
+// faults switch guards off, so that tests can show that they would notice.
+type faults struct {
 	noSync          bool // commit without sync
 	noFlush         bool // a flush does nothing
 	lazyIngest      bool // an install may be queued in memory
@@ -116,6 +118,10 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MemTableBytes, 32<<20)
 	setDefault(&o.Compactions, 2)
 	setDefault(&o.stageTableBytes, 64<<20)
+	// Planted bugs: see package mutant.
+	o.faults.noSync = o.faults.noSync || mutant.On(mutant.NoLogSync)
+	o.faults.staleInstall = o.faults.staleInstall || mutant.On(mutant.AcceptOldSnapshot)
+	o.faults.unclampedDelete = o.faults.unclampedDelete || mutant.On(mutant.TruncateBeforeFlush)
 	return o
 }
 

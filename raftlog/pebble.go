@@ -33,7 +33,7 @@ func (s *Stores) logOptions(fs vfs.FS) *pebble.Options {
 func (s *Stores) stateOptions(fs vfs.FS) *pebble.Options {
 	o := s.commonOptions(fs, &s.stateSide)
 	o.DisableWAL = true
-	lazy := s.opts.mutant.lazyIngest
+	lazy := s.opts.faults.lazyIngest
 	o.Experimental.DisableIngestAsFlushable = func() bool { return !lazy }
 	for i := range o.Levels {
 		// Most lookups of request tokens find nothing.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/quorate/quorate/mutant"
 )
 
 // errSinkClosed is returned by a sink after Close or Cancel.
@@ -84,6 +86,9 @@ func (s *sink) Cancel() error {
 // flush makes sure that what the state has applied now is on the disk. Pebble
 // may have seen to that on its own.
 func (p *Snapshots) flush(index uint64) error {
+	if mutant.On(mutant.TruncateBeforeFlush) { // a planted bug, see package mutant
+		return nil
+	}
 	applied, _, err := p.readMeta(newest)
 	if err != nil {
 		return err
@@ -106,7 +111,7 @@ func (p *Snapshots) flush(index uint64) error {
 // newer refuses a snapshot that the state has already reached: raft installs
 // whatever a leader sends, and the state would go back.
 func (p *Snapshots) newer(index uint64) error {
-	if p.stores.opts.mutant.staleInstall {
+	if p.stores.opts.faults.staleInstall {
 		return nil
 	}
 	meta, _, err := p.readMeta(newest)

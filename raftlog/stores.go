@@ -257,7 +257,7 @@ func (s *Stores) run() {
 // commit writes a batch to the log store; it is on the disk when it returns.
 func (s *Stores) commit(op DiskOp, b *pebble.Batch) error {
 	write := pebble.Sync
-	if s.opts.mutant.noSync {
+	if s.opts.faults.noSync {
 		write = pebble.NoSync
 	}
 	return s.durably(op, s.opts.WriteLimit, func() error { return b.Commit(write) })

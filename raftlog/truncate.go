@@ -43,7 +43,7 @@ func (g *Group) plan(asked span) (cut span, sync bool, err error) {
 	switch {
 	case !fromStart && !toEnd:
 		return span{}, false, fmt.Errorf("%w: shard %d deletes %v from the middle of %v", errMisuse, g.shard, cut, have)
-	case floor == nil || g.stores.opts.mutant.unclampedDelete:
+	case floor == nil || g.stores.opts.faults.unclampedDelete:
 		return cut, toEnd, nil
 	case fromStart && toEnd && reset != nil:
 		cut, sync = g.planReset(*reset, have)

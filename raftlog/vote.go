@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/mutant"
 )
 
 // The names under which raft keeps a vote, and ours.
@@ -50,7 +52,7 @@ func GuardVotes(inner raft.StableStore) *Votes { return &Votes{inner: inner} }
 
 // Set implements raft.StableStore.
 func (v *Votes) Set(key, value []byte) error {
-	if string(key) != voteCandidateName {
+	if !isVote(key, voteCandidateName) {
 		return v.inner.Set(key, value)
 	}
 	term := v.take()
@@ -65,7 +67,7 @@ func (v *Votes) Set(key, value []byte) error {
 
 // Get implements raft.StableStore.
 func (v *Votes) Get(key []byte) ([]byte, error) {
-	if string(key) != voteCandidateName {
+	if !isVote(key, voteCandidateName) {
 		return v.inner.Get(key)
 	}
 	_, candidate, err := v.vote()
@@ -74,7 +76,7 @@ func (v *Votes) Get(key []byte) ([]byte, error) {
 
 // SetUint64 implements raft.StableStore.
 func (v *Votes) SetUint64(key []byte, value uint64) error {
-	if string(key) != voteTermName {
+	if !isVote(key, voteTermName) {
 		return v.inner.SetUint64(key, value)
 	}
 	v.mu.Lock()
@@ -85,11 +87,16 @@ func (v *Votes) SetUint64(key []byte, value uint64) error {
 
 // GetUint64 implements raft.StableStore.
 func (v *Votes) GetUint64(key []byte) (uint64, error) {
-	if string(key) != voteTermName {
+	if !isVote(key, voteTermName) {
 		return v.inner.GetUint64(key)
 	}
 	term, _, err := v.vote()
 	return term, err
+}
+
+// isVote tells whether a key is that part of a vote.
+func isVote(key []byte, part string) bool {
+	return string(key) == part && !mutant.On(mutant.TwoWriteVote) // a planted bug, see package mutant
 }
 
 func (v *Votes) take() uint64 {
