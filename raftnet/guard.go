@@ -1,6 +1,10 @@
 package raftnet
 
-import "github.com/hashicorp/raft"
+import (
+	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/mutant"
+)
 
 // cutCommit cuts the leader's commit index to the last entry that the append
 // names, as the raft paper has it. raft v1.8.0 compares it with the last entry the
@@ -8,6 +12,9 @@ import "github.com/hashicorp/raft"
 // this append compared would be committed. It happens when an append without entries is
 // repeated late, or was made while the leader's commit index moved.
 func cutCommit(m *raft.AppendEntriesRequest) {
+	if mutant.On(mutant.CommitUnmatched) { // a planted bug, see package mutant
+		return
+	}
 	m.LeaderCommitIndex = min(m.LeaderCommitIndex, m.PrevLogEntry+uint64(len(m.Entries)))
 }
 
@@ -24,6 +31,9 @@ func cutCommit(m *raft.AppendEntriesRequest) {
 // append, the leader walks back to a snapshot older than our state, and
 // installing that would make the state go back.
 func skipApplied(m *raft.AppendEntriesRequest, applied uint64) bool {
+	if mutant.On(mutant.AcceptOldSnapshot) { // a planted bug, see package mutant
+		return false
+	}
 	if m.PrevLogEntry > applied || m.PrevLogEntry == 0 && (applied == 0 || len(m.Entries) == 0) {
 		return false
 	}
@@ -35,7 +45,7 @@ func skipApplied(m *raft.AppendEntriesRequest, applied uint64) bool {
 
 // isOld tells whether a snapshot holds nothing that this replica has not applied.
 func isOld(m *raft.InstallSnapshotRequest, applied uint64) bool {
-	return m.LastLogIndex <= applied
+	return m.LastLogIndex <= applied && !mutant.On(mutant.AcceptOldSnapshot) // a planted bug, see package mutant
 }
 
 // asContact is the request that makes raft do with an old snapshot's leader

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -86,6 +87,11 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 		p.end()
 		return nil, err
 	}
+	if mutant.On(mutant.AckBeforeCommit) { // a planted bug, see package mutant
+		last := args.PrevLogEntry + uint64(len(args.Entries))
+		early := &raft.AppendEntriesResponse{Term: args.Term, LastLog: last, Success: true}
+		p.done <- &flight{args: args, resp: early, start: now}
+	}
 	return f, nil
 }
 
@@ -137,7 +143,9 @@ func (p *pipeline) land(f *flight, err error) {
 		*f.resp = raft.AppendEntriesResponse{}
 	}
 	close(f.over)
-	p.done <- f // launch left room
+	if !mutant.On(mutant.AckBeforeCommit) || !f.resp.Success { // a planted bug, see package mutant
+		p.done <- f // launch left room
+	}
 	<-p.slots
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/mutant"
 )
 
 // readAnswer is what a strong read gets.
@@ -154,6 +156,9 @@ func (r *Replica) confirmLead(ctx context.Context, term uint64) (uint64, error) 
 	}
 	round := r.group.tap.begin()
 	commit := instance.CommitIndex()
+	if mutant.On(mutant.UnverifiedRead) { // a planted bug, see package mutant
+		return commit, nil
+	}
 	for {
 		// It also makes raft send heartbeats at once.
 		if err := instance.VerifyLeader().Error(); err != nil || instance.CurrentTerm() != term {
