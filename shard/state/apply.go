@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -58,7 +59,9 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 // Reload forgets what is in memory and reads the record again. It must be
 // called after the shard's range was replaced, before the next Apply.
 func (s *State) Reload() error {
-	s.forget()
+	if !mutant.On(mutant.StaleCaches) { // a planted bug, see package mutant
+		s.forget()
+	}
 	v, closer, err := s.db.Get(s.recordKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -233,6 +236,9 @@ func (t *txn) command(h *Header, c Command) Result {
 		return c.apply(t, h)
 	default:
 		return refuse(Invalid, "the command has no subject")
+	}
+	if mutant.On(mutant.EarlySequence) { // a planted bug, see package mutant
+		t.earlySequence(c)
 	}
 	if past, ok := memory.recall(); ok {
 		return past

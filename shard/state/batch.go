@@ -9,6 +9,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -218,7 +219,10 @@ func (b *batch) commit(key []byte, r Record) error {
 // those from before are deleted one by one, too.
 func (b *batch) write(recordKey, record []byte) error {
 	w := b.db.NewBatchWithSize(b.own.bytes + len(recordKey) + len(record) + writeBytes)
-	err := w.Set(recordKey, record, nil)
+	var err error
+	if !mutant.On(mutant.SeparateIndex) { // a planted bug, see package mutant
+		err = w.Set(recordKey, record, nil)
+	}
 	for _, c := range b.own.cuts {
 		err = errors.Join(err, w.DeleteRange(c.lo, c.hi, nil))
 	}
@@ -234,6 +238,10 @@ func (b *batch) write(recordKey, record []byte) error {
 	}
 	if err == nil {
 		err = w.Commit(pebble.NoSync)
+	}
+	if mutant.On(mutant.SeparateIndex) { // a planted bug, see package mutant
+		mutant.Pause()
+		err = errors.Join(err, b.db.Set(recordKey, record, pebble.NoSync))
 	}
 	return errors.Join(err, w.Close())
 }

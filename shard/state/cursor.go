@@ -1,6 +1,7 @@
 package state
 
 import (
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -121,7 +122,7 @@ func (m *CursorMove) apply(t *txn, h *Header) (now cursorRow, moved bool, refusa
 // last message, never into the future.
 func (m *CursorMove) moved(old cursorRow, c *conversation, stamp int64) cursorRow {
 	now := old
-	if read := min(m.Read, c.head.seq); read > old.Read {
+	if read := min(m.Read, c.head.seq); read > old.Read || mutant.On(mutant.CursorGoesBack) && read > 0 { // a planted bug, see package mutant
 		now.Read, now.ReadAt = read, max(old.ReadAt, clampTime(m.ReadAt, stamp))
 	}
 	if c.head.members > c.info.Policy.Receipts {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -127,7 +128,9 @@ func changeable(t *txn, h *Header, id wire.ConversationID, message wire.MessageI
 // change writes a message that has a new form, and an entry that says so.
 func (c *conversation) change(t *txn, kind EntryKind, m *Message) Result {
 	m.Edited = max(t.stamp, m.Edited+1, m.Timestamp+1)
-	c.writeMessage(t, m)
+	if kind != EntryRecalled || !mutant.On(mutant.RecallLeavesMessage) { // a planted bug, see package mutant
+		c.writeMessage(t, m)
+	}
 	offset := c.append(t, &Entry{Kind: kind, Target: m.Seq, Message: m})
 	return Result{MessageID: m.ID, Seq: m.Seq, Offset: offset, Timestamp: m.Edited}
 }

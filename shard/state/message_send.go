@@ -1,6 +1,7 @@
 package state
 
 import (
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -109,7 +110,7 @@ func (c *conversation) maySpeak(t *txn, actor wire.UserID) Refusal {
 // speechOf refuses an actor who may not say anything here now, stored or not.
 func (c *conversation) speechOf(t *txn, actor wire.UserID) Refusal {
 	switch {
-	case actor == "":
+	case actor == "", mutant.On(mutant.CheckAtEdgeOnly): // a planted bug, see package mutant
 		return None
 	case c.info.Policy.Members:
 		return c.speech(actor, &t.member(c.scope, actor).Member, t.stamp)
@@ -136,7 +137,9 @@ func checkContent(body []byte, contentType string, mentions []wire.UserID) Resul
 func (c *conversation) send(t *txn, m *Message) {
 	h, policy := &c.head, &c.info.Policy
 	before := h.timestamp
-	h.seq++
+	if !mutant.On(mutant.EarlySequence) { // a planted bug, see package mutant
+		h.seq++
+	}
 	h.offset++
 	h.timestamp = max(t.stamp, h.timestamp)
 	m.Seq, m.Offset, m.Timestamp = h.seq, h.offset, h.timestamp
@@ -158,6 +161,18 @@ func (c *conversation) send(t *txn, m *Message) {
 	}
 	if t.told != nil {
 		t.appendEntry(c.scope, c.log(), t.sent.tell())
+	}
+}
+
+// earlySequence gives a message its sequence before it is known whether it will
+// be one: a planted bug, see package mutant.
+func (t *txn) earlySequence(c Command) {
+	if _, ok := c.(*SendMessage); !ok {
+		return
+	}
+	if conv := t.conversation(t.subject); conv.live(t.stamp) == None {
+		conv.head.seq++
+		conv.touch(t)
 	}
 }
 

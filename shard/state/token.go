@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -11,6 +12,14 @@ import (
 // tokenMillis is how long a random token is remembered, and the ring of a client
 // instance after its last command: 24 h of the entries' time.
 const tokenMillis = 24 * 60 * 60 * 1000
+
+// tokenLife is tokenMillis.
+func tokenLife() int64 {
+	if mutant.On(mutant.TokensExpireEarly) { // a planted bug, see package mutant
+		return 1000
+	}
+	return tokenMillis
+}
 
 // maxNativeAge is the age in milliseconds from which a retry of a native token
 // is refused if its answer is not remembered: its ring may have been removed. It
@@ -121,7 +130,7 @@ func (m *tokenMemory) recallRandom() (Result, bool) {
 		t.fail(err)
 		return Result{}, true
 	}
-	if row.stamp+tokenMillis <= t.stamp {
+	if row.stamp+tokenLife() <= t.stamp {
 		return Result{}, false
 	}
 	row.result.Again = true
@@ -137,14 +146,14 @@ func (m *tokenMemory) remember(r *Result) {
 		t.valBuf = appendTokenRow(t.valBuf[:0], m.h.Token.N, t.stamp, r)
 		t.put(t.keyBuf, t.valBuf)
 		if m.ring.highest == 0 {
-			setTimer(t, t.stamp+tokenMillis, timerTokenRing, m.ringKey(nil))
+			setTimer(t, t.stamp+tokenLife(), timerTokenRing, m.ringKey(nil))
 		}
 		m.ring.highest = max(m.ring.highest, m.h.Token.N)
 	case m.h.Token.Random != "":
 		key := m.scope.name(nil, m.random, m.h.Token.Random)
 		t.valBuf = appendTokenRow(t.valBuf[:0], 0, t.stamp, r)
 		t.put(key, t.valBuf)
-		setTimer(t, t.stamp+tokenMillis, timerToken, key)
+		setTimer(t, t.stamp+tokenLife(), timerToken, key)
 	}
 }
 
@@ -192,7 +201,7 @@ func sweepToken(t *txn, key []byte) bool {
 		t.fail(err)
 		return false
 	}
-	if row.stamp+tokenMillis > t.stamp {
+	if row.stamp+tokenLife() > t.stamp {
 		return false // it was used again after its time, and that use set its own timer
 	}
 	t.delete(key)
@@ -217,8 +226,8 @@ func sweepTokenRing(t *txn, ringKey []byte) bool {
 	if len(keys) == 0 {
 		return false
 	}
-	if newest+tokenMillis > t.stamp {
-		setTimer(t, newest+tokenMillis, timerTokenRing, ringKey)
+	if newest+tokenLife() > t.stamp {
+		setTimer(t, newest+tokenLife(), timerTokenRing, ringKey)
 		return false
 	}
 	for _, k := range keys {

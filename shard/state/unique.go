@@ -5,6 +5,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -50,6 +51,9 @@ func (c *ResolveUnique) apply(t *txn, h *Header) Result {
 	key := uniqueKeyOf(c.Preset, c.Members)
 	row := loadUnique(t, h.App, key)
 	changed := row.drop(c.Drop)
+	if mutant.On(mutant.OwnUnique) { // a planted bug, see package mutant
+		row.Candidates = nil
+	}
 	existed := len(row.Candidates) > 0
 	if !existed {
 		row.Generation++
