@@ -1,15 +1,14 @@
 package bench
 
 import (
-	"cmp"
+	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
-	"strings"
-	"sync"
+	"io"
+	"math/rand/v2"
 	"sync/atomic"
+	"text/tabwriter"
 	"time"
 
 	"github.com/quorate/quorate/client"
@@ -17,54 +16,46 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// Connections opens sessions that do nothing but follow logs, and measures what
-// they cost the nodes. Zero fields have defaults, but for Conversations.
+// Connections opens sessions that follow logs and do nothing else, and measures
+// what they cost the nodes. With a rate it then has each of them send now and then,
+// and measures once more.
 type Connections struct {
-	Sessions      int           // each a user of its own, spread over the servers; default 2000
+	Sessions      int           // each a user of its own, spread over the servers
 	Conversations int           // that each follows, beside its user log; 0: none
-	Members       int           // of each conversation; default 10
-	Opening       int           // sessions that are being opened at once; default 64
-	Settle        time.Duration // in which the nodes must have applied nothing before they are measured; default 5s
-	Idle          time.Duration // for which their processor time is measured; default 10s
+	Members       int           // of each conversation
+	Opening       int           // sessions that are being opened at once
+	Settle        time.Duration // in which the nodes must have applied nothing before they are measured
+	Idle          time.Duration // for which their processor time is measured
+	Rate          float64       // messages a second that each session sends while they are lightly used; 0: that is left out
+	BodyBytes     int
 }
 
-// Observer asks every node of the cluster what its process takes, after a
-// collection.
-type Observer func(ctx context.Context) ([]node.Memory, error)
-
+// quietTimeout bounds how long the nodes are waited for until they have done what
+// was asked of them before, and memoryTimeout one question to all of them, which
+// collect garbage first.
 const (
-	// observeTimeout bounds one question to all nodes.
-	observeTimeout = 30 * time.Second
-	// quietTimeout bounds how long the nodes are waited for until they have
-	// done what was asked of them before.
-	quietTimeout = 2 * time.Minute
+	quietTimeout  = 2 * time.Minute
+	memoryTimeout = 30 * time.Second
 )
 
-func (b Connections) withDefaults() Connections {
-	b.Sessions = cmp.Or(b.Sessions, 2000)
-	b.Members = cmp.Or(b.Members, 10)
-	b.Opening = cmp.Or(b.Opening, 64)
-	b.Settle = cmp.Or(b.Settle, 5*time.Second)
-	b.Idle = cmp.Or(b.Idle, 10*time.Second)
-	return b
-}
-
-func (b Connections) validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	check(b.Sessions >= 1 && b.Sessions <= maxConnections, "%d sessions, want 1 to %d", b.Sessions, maxConnections)
-	check(b.Conversations >= 0 && b.Conversations <= 1000, "%d conversations for each, want 0 to 1000", b.Conversations)
-	check(b.Members >= 1 && b.Members <= 100, "%d members, want 1 to 100", b.Members)
-	check(b.Opening >= 1 && b.Opening <= maxConnections, "%d sessions opening at once, want 1 to %d", b.Opening, maxConnections)
-	return errors.Join(errs...)
+// Validate implements Scenario.
+func (b Connections) Validate() error {
+	var c checks
+	c.that(b.Sessions >= 1 && b.Sessions <= maxConnections, "%d sessions, want 1 to %d", b.Sessions, maxConnections)
+	c.that(b.Conversations >= 0 && b.Conversations <= 1000, "%d conversations for each, want 0 to 1000", b.Conversations)
+	c.that(b.Members >= 1 && b.Members <= 100, "%d members, want 1 to 100", b.Members)
+	c.that(b.Opening >= 1 && b.Opening <= maxConnections, "%d sessions opening at once, want 1 to %d", b.Opening, maxConnections)
+	c.that(b.Settle > 0 && b.Idle > 0, "settling for %v and idle for %v, want more than 0", b.Settle, b.Idle)
+	c.that(b.Rate >= 0 && b.Rate <= 1000, "%v messages a second of each session, want 0 to 1000", b.Rate)
+	c.that(b.Rate == 0 || b.Conversations > 0, "sessions without conversations cannot send")
+	checkBody(&c, b.BodyBytes)
+	return c.err()
 }
 
 // ConnectionsReport is what idle sessions cost all nodes together.
 type ConnectionsReport struct {
+	Setting
+
 	Sessions    int           `json:"sessions"`
 	Errors      int           `json:"errors"`
 	FirstError  string        `json:"first_error,omitempty"`
@@ -74,6 +65,7 @@ type ConnectionsReport struct {
 	IdleCores   float64       `json:"idle_cores"`   // with them
 	Before      []node.Memory `json:"before"`
 	After       []node.Memory `json:"after"`
+	Light       *Figures      `json:"light,omitempty"` // while each session sends now and then; absent: that was left out
 }
 
 // SessionCost is what one session more takes.
@@ -86,49 +78,70 @@ type SessionCost struct {
 	Cores      float64 `json:"cores"`
 }
 
-// Run makes the conversations, looks at the nodes, opens the sessions and looks
-// again. progress is told sentences for people; nil: nobody is.
-func (b Connections) Run(ctx context.Context, t Target, observe Observer, progress func(string)) (ConnectionsReport, error) {
-	b = b.withDefaults()
-	if err := b.validate(); err != nil {
-		return ConnectionsReport{}, err
+// Run implements Scenario: it makes the conversations, looks at the nodes, opens
+// the sessions and looks again.
+func (b Connections) Run(ctx context.Context, t Target) (Report, error) {
+	if t.Memory == nil {
+		return nil, errors.New("what sessions cost is told by the nodes: give the app's master key")
 	}
-	if progress == nil {
-		progress = func(string) {}
+	set, err := setting("connections", t.ProbeDir)
+	if err != nil {
+		return nil, err
 	}
-	r := &connectionsRun{Connections: b, target: t, observe: observe, name: strings.ToLower(rand.Text()[:8])}
-	defer r.close()
+	r := &connectionsRun{Connections: b, target: t, name: newName()}
+	defer func() { closeAll(r.sessions) }()
 	r.draw()
-	progress(fmt.Sprintf("making %d conversations", len(r.members)))
+	t.say("making %d conversations", len(r.members))
 	if err := r.setup(ctx); err != nil {
-		return ConnectionsReport{}, fmt.Errorf("set up: %w", err)
+		return nil, fmt.Errorf("set up: %w", err)
 	}
-	progress(fmt.Sprintf("waiting until the nodes are quiet, and measuring without sessions for %v", b.Idle))
+	t.say("waiting until the nodes are quiet, and measuring without sessions for %v", b.Idle)
 	before, beforeCores, err := r.look(ctx)
 	if err != nil {
-		return ConnectionsReport{}, err
+		return nil, err
 	}
-	progress(fmt.Sprintf("opening %d sessions, each following %d logs", b.Sessions, b.Conversations+1))
+	t.say("opening %d sessions, each following %d logs", b.Sessions, b.Conversations+1)
 	start := time.Now()
 	r.openAll(ctx)
 	opened := time.Since(start)
-	progress(fmt.Sprintf("opened in %.1f s with %d errors, measuring for %v", opened.Seconds(), r.failures.Load(), b.Idle))
+	t.say("opened in %.1f s with %d errors, measuring for %v", opened.Seconds(), r.failures.Load(), b.Idle)
 	after, afterCores, err := r.look(ctx)
 	if err != nil {
-		return ConnectionsReport{}, err
+		return nil, err
 	}
-	rep := ConnectionsReport{OpenSeconds: opened.Seconds(), BeforeCores: beforeCores, IdleCores: afterCores, Before: before, After: after}
-	r.count(&rep)
+	rep := &ConnectionsReport{Setting: set, OpenSeconds: opened.Seconds(), BeforeCores: beforeCores, IdleCores: afterCores, Before: before, After: after}
+	r.count(rep)
+	if b.Rate > 0 && rep.Errors == 0 {
+		t.say("sending %.0f messages a second over all sessions for %v", b.Rate*float64(b.Sessions), b.Idle)
+		light := r.light(ctx)
+		rep.Light = &light
+	}
 	return rep, ctx.Err()
+}
+
+// lightWarmup is not measured.
+const lightWarmup = 2 * time.Second
+
+// light has each session send now and then, into the first of its conversations.
+func (r *connectionsRun) light(ctx context.Context) Figures {
+	body := bytes.Repeat([]byte{'x'}, r.BodyBytes)
+	lanes := min(len(r.sessions), 64)
+	next := make([]int, lanes)
+	load := Load{Rate: r.Rate * float64(r.Sessions), Limit: maxInFlight, Warmup: lightWarmup, Duration: r.Idle}
+	return r.target.measure(ctx, load, r.BodyBytes, lanes, func(ctx context.Context, lane int, done func(error)) {
+		i := (lane + next[lane]*lanes) % len(r.sessions)
+		next[lane]++
+		conv := r.sessions[i].Conversation(r.ids[r.follows[i][0]])
+		conv.SendAsync(ctx, client.Draft{Body: body}, func(_ client.Sent, err error) { done(err) })
+	})
 }
 
 // connectionsRun is one run's sessions.
 type connectionsRun struct {
 	Connections
 
-	target  Target
-	observe Observer
-	name    string // makes the run's users new ones
+	target Target
+	name   string // makes the run's users new ones
 
 	members  [][]int               // of each conversation, as sessions
 	follows  [][]int               // of each session, as conversations
@@ -138,16 +151,12 @@ type connectionsRun struct {
 	failures atomic.Int64
 }
 
-func (r *connectionsRun) user(i int) wire.UserID {
-	return wire.UserID(fmt.Sprintf("bench-%s-%d", r.name, i))
-}
-
 // draw decides who is in which conversation: in each round all sessions are
 // shuffled and cut into conversations.
 func (r *connectionsRun) draw() {
 	r.follows = make([][]int, r.Sessions)
 	for round := range r.Conversations {
-		order := mathrand.New(mathrand.NewPCG(1, uint64(round))).Perm(r.Sessions)
+		order := rand.New(rand.NewPCG(1, uint64(round))).Perm(r.Sessions)
 		for first := 0; first < len(order); first += r.Members {
 			members := order[first:min(first+r.Members, len(order))]
 			for _, i := range members {
@@ -160,63 +169,35 @@ func (r *connectionsRun) draw() {
 	r.sessions = make([]*client.Client, r.Sessions)
 }
 
-// dial signs in at one of the servers.
-func (r *connectionsRun) dial(ctx context.Context, server int, user wire.UserID) (*client.Client, error) {
-	return client.Dial(ctx, client.Options{
-		Servers: []string{r.target.Servers[server%len(r.target.Servers)]},
-		App:     r.target.App, Key: r.target.Key, TLS: r.target.TLS, User: user,
-	})
-}
-
 // setup makes the conversations, over a few sessions at each server. These
 // follow a log too, so that what a node loads for its first session is there
 // before it is looked at.
 func (r *connectionsRun) setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	var next atomic.Int64
-	errs := make([]error, max(8, 2*len(r.target.Servers)))
-	var all sync.WaitGroup
-	for i := range errs {
-		all.Go(func() { errs[i] = r.create(ctx, i, &next) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-func (r *connectionsRun) create(ctx context.Context, i int, next *atomic.Int64) error {
-	c, err := r.dial(ctx, i, wire.UserID(fmt.Sprintf("bench-%s-setup-%d", r.name, i)))
+	makers, err := r.target.openAll(ctx, r.name+"-setup", max(8, 2*len(r.target.Servers)))
+	defer closeAll(makers)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.Subscribe(ctx, client.FromEnd); err != nil {
-		return fmt.Errorf("follow a user log: %w", err)
+	for _, c := range makers {
+		if _, err := c.Subscribe(ctx, client.FromEnd); err != nil {
+			return fmt.Errorf("follow a user log: %w", err)
+		}
 	}
-	const atOnce = 8
-	errs := make([]error, atOnce)
-	var all sync.WaitGroup
-	for k := range errs {
-		all.Go(func() {
-			for n := next.Add(1) - 1; n < int64(len(r.ids)) && errs[k] == nil; n = next.Add(1) - 1 {
-				errs[k] = r.createOne(ctx, c, int(n))
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-func (r *connectionsRun) createOne(ctx context.Context, c *client.Client, n int) error {
-	users := make([]wire.UserID, len(r.members[n]))
-	for k, i := range r.members[n] {
-		users[k] = r.user(i)
-	}
-	info, err := c.Create(ctx, client.NewConversation{Name: "bench", Members: users})
+	convs, err := r.target.makeGroups(ctx, makers, len(r.members), func(n int) []wire.UserID {
+		users := make([]wire.UserID, len(r.members[n]))
+		for k, i := range r.members[n] {
+			users[k] = userOf(r.name, i)
+		}
+		return users
+	})
 	if err != nil {
-		return fmt.Errorf("create a conversation: %w", err)
+		return err
 	}
-	r.ids[n] = info.ID
+	for n, conv := range convs {
+		r.ids[n] = conv.ID()
+	}
 	return nil
 }
 
@@ -261,46 +242,30 @@ func (r *connectionsRun) quiet(ctx context.Context) ([]node.Memory, error) {
 }
 
 func (r *connectionsRun) ask(ctx context.Context) ([]node.Memory, error) {
-	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, memoryTimeout)
 	defer cancel()
-	memory, err := r.observe(ctx)
+	memory, err := r.target.Memory(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask the nodes what they take: %w", err)
 	}
 	return memory, nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// openAll opens the sessions, a bounded number at once.
+// openAll opens the sessions, a bounded number at once. That one fails does not
+// keep the others from it.
 func (r *connectionsRun) openAll(ctx context.Context) {
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range min(r.Opening, r.Sessions) {
-		all.Go(func() {
-			for i := int(next.Add(1) - 1); i < r.Sessions && ctx.Err() == nil; i = int(next.Add(1) - 1) {
-				if err := r.open(ctx, i); err != nil {
-					r.failures.Add(1)
-					r.failed.CompareAndSwap(nil, &err)
-				}
-			}
-		})
-	}
-	all.Wait()
+	_ = each(ctx, r.Sessions, r.Opening, func(ctx context.Context, i int) error {
+		if err := r.open(ctx, i); err != nil {
+			r.failures.Add(1)
+			r.failed.CompareAndSwap(nil, &err)
+		}
+		return nil
+	})
 }
 
 // open opens one session and has it follow its logs.
 func (r *connectionsRun) open(ctx context.Context, i int) error {
-	c, err := r.dial(ctx, i, r.user(i))
+	c, err := r.target.dial(ctx, i, userOf(r.name, i))
 	if err != nil {
 		return fmt.Errorf("open session %d: %w", i, err)
 	}
@@ -313,21 +278,6 @@ func (r *connectionsRun) open(ctx context.Context, i int) error {
 		return fmt.Errorf("follow the logs of session %d: %w", i, err)
 	}
 	return nil
-}
-
-func (r *connectionsRun) close() {
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range r.Opening {
-		all.Go(func() {
-			for i := int(next.Add(1) - 1); i < len(r.sessions); i = int(next.Add(1) - 1) {
-				if c := r.sessions[i]; c != nil {
-					_ = c.Close()
-				}
-			}
-		})
-	}
-	all.Wait()
 }
 
 // count fills in what the sessions cost.
@@ -363,3 +313,43 @@ func sum(all []node.Memory, f func(node.Memory) float64) float64 {
 	}
 	return total
 }
+
+// Print implements Report.
+func (r *ConnectionsReport) Print(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%d sessions opened in %.1f s, %d errors\n\n", r.Sessions, r.OpenSeconds, r.Errors)
+	fmt.Fprintln(w, "NODE\tSESSIONS\tRSS BEFORE\tAFTER\tHEAP BEFORE\tAFTER\tSTACKS AFTER\tGOROUTINES AFTER")
+	for i, after := range r.After {
+		before := r.Before[i]
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", after.Node, after.Sessions, mib(before.RSS), mib(after.RSS),
+			mib(before.Heap), mib(after.Heap), mib(after.Stacks), after.Goroutines)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	s := r.PerSession
+	rows := [][2]string{
+		{"memory", fmt.Sprintf("%.1f KiB of RSS (%.1f anonymous; heap %.1f, stacks %.1f)", s.RSS/1024, s.Anonymous/1024, s.Heap/1024, s.Stacks/1024)},
+		{"goroutines", fmt.Sprintf("%.2f", s.Goroutines)},
+		{"processor", fmt.Sprintf("%.1f millionths of a core; all nodes %.3f cores without sessions, %.3f with them", s.Cores*1e6, r.BeforeCores, r.IdleCores)},
+	}
+	fmt.Fprintln(out)
+	if err := printRows(out, "an idle session", append(rows, r.rows()...)); err != nil || r.Light == nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	return printRows(out, "lightly used", r.Light.rows("messages"))
+}
+
+// Failure implements Report.
+func (r *ConnectionsReport) Failure() error {
+	switch {
+	case r.Errors > 0:
+		return fmt.Errorf("%d sessions failed, the first: %s", r.Errors, r.FirstError)
+	case r.Light != nil:
+		return r.Light.Failure()
+	}
+	return nil
+}
+
+func mib(n uint64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

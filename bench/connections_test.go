@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/quorate/quorate/node"
 )
@@ -46,15 +47,16 @@ func TestDraw(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		looks := 0
-		r := &connectionsRun{Connections: Connections{}.withDefaults(), observe: func(context.Context) ([]node.Memory, error) {
+		r := &connectionsRun{Connections: Connections{Settle: 5 * time.Second, Idle: 10 * time.Second}}
+		r.target.Memory = func(context.Context) ([]node.Memory, error) {
 			looks++
 			return []node.Memory{{Applied: uint64(min(looks, 4)), CPUSeconds: float64(looks)}, {CPUSeconds: float64(looks)}}, nil
-		}}
+		}
 		_, cores, err := r.look(t.Context())
 		if err != nil || looks != 6 || cores != 0.2 {
 			t.Errorf("after %d looks: %v cores, %v; want 6 looks and 2 s in 10", looks, cores, err)
 		}
-		r.observe = func(context.Context) ([]node.Memory, error) {
+		r.target.Memory = func(context.Context) ([]node.Memory, error) {
 			looks++
 			return []node.Memory{{Applied: uint64(looks)}}, nil
 		}

@@ -1,291 +1,221 @@
 package bench
 
 import (
-	"cmp"
+	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"slices"
-	"sync"
-	"time"
+	"io"
+	"sync/atomic"
 
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/wire"
 )
 
-// Target is the cluster that the load is for.
-type Target struct {
-	Servers []string // each connection begins at another one
-	App     wire.AppID
-	Key     string
-	TLS     *tls.Config
-}
-
 // Ingest sends messages that are acknowledged once they are on the disks of a
-// majority. Zero fields have defaults.
+// majority. With a Search it looks for the highest rate that the cluster sustains.
 type Ingest struct {
-	Connections   int           // default 8
-	Conversations int           // default 64
-	InFlight      int           // messages without an answer, over all connections; default 64
-	Rate          float64       // messages a second; 0: as many as InFlight allows
-	BodyBytes     int           // default 256
-	Warmup        time.Duration // default 2s
-	Duration      time.Duration // default 10s
+	Load
+
+	Connections   int
+	Conversations int // that the messages go round in
+	Members       int // of each
+	BodyBytes     int
+	Search        *Search
 }
 
 // Limits of what may be asked for.
 const (
 	maxConnections   = 10_000
 	maxConversations = 1_000_000
-	setupTimeout     = 60 * time.Second
-	drainTimeout     = 30 * time.Second
+	maxMembers       = 100_000
 )
 
-func (b Ingest) withDefaults() Ingest {
-	b.Connections = cmp.Or(b.Connections, 8)
-	b.Conversations = max(cmp.Or(b.Conversations, 64), b.Connections)
-	b.InFlight = cmp.Or(b.InFlight, 64)
-	b.BodyBytes = cmp.Or(b.BodyBytes, 256)
-	b.Warmup = cmp.Or(b.Warmup, 2*time.Second)
-	b.Duration = cmp.Or(b.Duration, 10*time.Second)
-	return b
+// Validate implements Scenario.
+func (b Ingest) Validate() error {
+	var c checks
+	b.check(&c)
+	return c.err()
 }
 
-func (b Ingest) validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
+func (b Ingest) check(c *checks) {
+	if b.Search == nil {
+		b.Load.check(c)
+	} else {
+		b.Search.check(c)
+	}
+	c.that(b.Connections >= 1 && b.Connections <= maxConnections, "%d connections, want 1 to %d", b.Connections, maxConnections)
+	c.that(b.Conversations >= b.Connections && b.Conversations <= maxConversations,
+		"%d conversations, want at least one for each of %d connections, and at most %d", b.Conversations, b.Connections, maxConversations)
+	c.that(b.Rate > 0 || b.Search != nil || b.InFlight >= b.Connections, "%d messages in flight, want at least one for each of %d connections", b.InFlight, b.Connections)
+	c.that(b.Members >= 1 && b.Members <= maxMembers, "%d members, want 1 to %d", b.Members, maxMembers)
+	checkBody(c, b.BodyBytes)
+}
+
+func checkBody(c *checks, bytesEach int) {
+	c.that(bytesEach >= 1 && bytesEach <= wire.MaxBodyBytes, "bodies of %d bytes, want 1 to %d", bytesEach, wire.MaxBodyBytes)
+}
+
+// IngestReport is what an ingest measured.
+type IngestReport struct {
+	Setting
+	Figures
+
+	Saturation float64 `json:"saturation_per_s,omitempty"` // of a search: the highest rate that was sustained; the figures are those of it
+	Steps      []Step  `json:"steps,omitempty"`            // of a search
+}
+
+// Print implements Report.
+func (r *IngestReport) Print(w io.Writer) error {
+	if r.Steps != nil {
+		if err := printSteps(w, r.Steps, r.Saturation); err != nil {
+			return err
 		}
 	}
-	check(b.Connections >= 1 && b.Connections <= maxConnections, "%d connections, want 1 to %d", b.Connections, maxConnections)
-	check(b.Conversations <= maxConversations, "%d conversations, want at most %d", b.Conversations, maxConversations)
-	check(b.InFlight >= b.Connections, "%d messages in flight, want at least one for each of %d connections", b.InFlight, b.Connections)
-	check(b.BodyBytes >= 1 && b.BodyBytes <= wire.MaxBodyBytes, "bodies of %d bytes, want 1 to %d", b.BodyBytes, wire.MaxBodyBytes)
-	check(b.Rate >= 0, "a rate of %v, want 0 or more", b.Rate)
-	check(b.Warmup >= 0 && b.Duration > 0, "a warm-up of %v and a duration of %v", b.Warmup, b.Duration)
-	return errors.Join(errs...)
+	return printRows(w, "durable sends", append(r.rows(), r.Setting.rows()...))
 }
 
-// IngestReport is what an ingest measured, after its warm-up.
-type IngestReport struct {
-	Offered   float64 `json:"offered_per_s"` // 0: as many as were in flight
-	Completed float64 `json:"completed_per_s"`
-	Messages  int     `json:"messages"`
-	Errors    int     `json:"errors"`
-	Latency   Latency `json:"latency_ms"`
-	Seconds   float64 `json:"seconds"`
-}
+func (r *IngestReport) rows() [][2]string { return r.Figures.rows("messages") }
 
-// Latency is percentiles in milliseconds, from when a message was due to its
-// acknowledgement.
-type Latency struct {
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p99_9"`
-	Max  float64 `json:"max"`
-}
-
-// Run sets up, warms up, measures, and says what came of it. progress is told
-// sentences for people; nil: nobody is.
-func (b Ingest) Run(ctx context.Context, t Target, progress func(string)) (IngestReport, error) {
-	b = b.withDefaults()
-	if err := b.validate(); err != nil {
-		return IngestReport{}, err
+// Failure implements Report. That a search went too far is what it is for.
+func (r *IngestReport) Failure() error {
+	if r.Steps != nil && r.Saturation == 0 {
+		return fmt.Errorf("not even %.0f messages a second were sustained", r.Steps[0].Offered)
 	}
-	if progress == nil {
-		progress = func(string) {}
+	return r.Figures.Failure()
+}
+
+// Run implements Scenario.
+func (b Ingest) Run(ctx context.Context, t Target) (Report, error) {
+	set, err := setting("ingest", t.ProbeDir)
+	if err != nil {
+		return nil, err
 	}
 	r := &ingestRun{Ingest: b, target: t}
 	defer r.close()
-	progress(fmt.Sprintf("opening %d connections and %d conversations", b.Connections, b.Conversations))
+	t.say("opening %d connections and %d conversations with %d members", b.Connections, b.Conversations, b.Members)
 	if err := r.setup(ctx); err != nil {
-		return IngestReport{}, fmt.Errorf("set up: %w", err)
+		return nil, fmt.Errorf("set up: %w", err)
 	}
-	progress(fmt.Sprintf("warming up for %v, measuring for %v", b.Warmup, b.Duration))
-	return r.measure(ctx)
+	rep := &IngestReport{Setting: set}
+	if b.Search != nil {
+		rep.Figures, rep.Steps, err = b.Search.run(ctx, t, r.measure)
+		if len(rep.Steps) > 0 {
+			rep.Saturation = rep.Figures.Offered
+		}
+		return rep, err
+	}
+	t.say("warming up for %v, measuring for %v", b.Warmup, b.Duration)
+	rep.Figures = r.measure(ctx, b.Load)
+	return rep, ctx.Err()
 }
 
-// ingestRun is one run's connections and what they have seen.
+// ingestRun is one run's connections.
 type ingestRun struct {
 	Ingest
 
-	target Target
-	lanes  []*lane
-	from   time.Time // the measured time
-	until  time.Time
+	target  Target
+	clients []*client.Client
+	lanes   []sendLane // one for each connection
+	body    []byte
 }
 
-// lane is one connection with its conversations.
-type lane struct {
-	client *client.Client
-	convs  []*client.Conversation
-	body   []byte
-	next   int
-
-	mu        sync.Mutex
-	latencies []time.Duration
-	errors    int
+// sendLane is a connection's conversations, which its messages go round in.
+type sendLane struct {
+	convs []*outbox
+	next  int
 }
 
-func (r *ingestRun) close() {
-	var all sync.WaitGroup
-	for _, l := range r.lanes {
-		if l.client != nil {
-			all.Go(func() { _ = l.client.Close() })
-		}
+// outbox is a conversation and how many of its messages have no answer. The
+// client makes who sends more than windowOf wait, which an open load must not.
+type outbox struct {
+	*client.Conversation
+
+	waiting atomic.Int64
+}
+
+const windowOf = wire.TokenWindow - 2
+
+// send sends a message, or says that too many have no answer.
+func (o *outbox) send(ctx context.Context, body []byte, done func(client.Sent, error)) {
+	if o.waiting.Add(1) > windowOf {
+		o.waiting.Add(-1)
+		done(client.Sent{}, errOverLimit)
+		return
 	}
-	all.Wait()
+	o.SendAsync(ctx, client.Draft{Body: body}, func(s client.Sent, err error) {
+		o.waiting.Add(-1)
+		done(s, err)
+	})
 }
+
+func (l *sendLane) take() *outbox {
+	o := l.convs[l.next%len(l.convs)]
+	l.next++
+	return o
+}
+
+func (r *ingestRun) close() { closeAll(r.clients) }
 
 // setup opens connections, spread over the servers, and conversations.
-func (r *ingestRun) setup(ctx context.Context) error {
+func (r *ingestRun) setup(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	r.lanes = make([]*lane, r.Connections)
-	errs := make([]error, r.Connections)
-	var all sync.WaitGroup
-	for i := range r.lanes {
-		r.lanes[i] = &lane{body: slices.Repeat([]byte{'x'}, r.BodyBytes)}
-		all.Go(func() { errs[i] = r.openLane(ctx, i) })
+	r.body = bytes.Repeat([]byte{'x'}, r.BodyBytes)
+	run := newName()
+	if r.clients, err = r.target.openAll(ctx, run, r.Connections, manyPending); err != nil {
+		return err
 	}
-	all.Wait()
-	return errors.Join(errs...)
+	all, err := r.target.makeGroups(ctx, r.clients, r.Conversations, func(i int) []wire.UserID { return othersOf(run, r.Members) })
+	r.lanes = deal(all, r.Connections)
+	return err
 }
 
-func (r *ingestRun) openLane(ctx context.Context, i int) (err error) {
-	l := r.lanes[i]
-	first := i % len(r.target.Servers)
-	servers := slices.Concat(r.target.Servers[first:], r.target.Servers[:first])
-	l.client, err = client.Dial(ctx, client.Options{
-		Servers: servers, App: r.target.App, Key: r.target.Key, TLS: r.target.TLS,
-		User: wire.UserID(fmt.Sprintf("bench-%d", i)), MaxPending: r.InFlight + r.Connections,
+// manyPending lets a client have as many calls without an answer as a load may.
+func manyPending(o *client.Options) { o.MaxPending = maxInFlight }
+
+// othersOf names members of a conversation beside the one who makes it.
+func othersOf(run string, members int) []wire.UserID {
+	users := make([]wire.UserID, members-1)
+	for i := range users {
+		users[i] = userOf(run+"-m", i)
+	}
+	return users
+}
+
+// makeGroups makes conversations: i by client i modulo the number of clients.
+func (t Target) makeGroups(ctx context.Context, clients []*client.Client, n int, members func(i int) []wire.UserID) ([]*client.Conversation, error) {
+	all := make([]*client.Conversation, n)
+	err := each(ctx, n, 256, func(ctx context.Context, i int) (err error) {
+		all[i], err = group(ctx, clients[i%len(clients)], "", members(i))
+		return err
 	})
-	if err != nil {
-		return fmt.Errorf("connection %d: %w", i, err)
-	}
-	for c := i; c < r.Conversations; c += r.Connections {
-		info, err := l.client.Create(ctx, client.NewConversation{Name: "bench"})
-		if err != nil {
-			return fmt.Errorf("conversation %d: %w", c, err)
-		}
-		l.convs = append(l.convs, l.client.Conversation(info.ID))
-	}
-	return nil
+	return all, err
 }
 
-// measure runs the load, and waits for the answers.
-func (r *ingestRun) measure(ctx context.Context) (IngestReport, error) {
-	start := time.Now()
-	r.from = start.Add(r.Warmup)
-	r.until = r.from.Add(r.Duration)
-	running, cancel := context.WithDeadline(ctx, r.until)
-	defer cancel()
-	answers, stop := context.WithDeadline(ctx, r.until.Add(drainTimeout))
-	defer stop()
-
-	var all sync.WaitGroup
-	for i, l := range r.lanes {
-		all.Go(func() {
-			if r.Rate > 0 {
-				r.offer(running, answers, l, i, start)
-			} else {
-				r.saturate(running, answers, l, r.share(i))
-			}
-		})
+// deal gives each lane its conversations.
+func deal(all []*client.Conversation, lanes int) []sendLane {
+	dealt := make([]sendLane, lanes)
+	for i, conv := range all {
+		l := &dealt[i%lanes]
+		l.convs = append(l.convs, &outbox{Conversation: conv})
 	}
-	all.Wait()
-	for _, l := range r.lanes {
-		_ = l.client.Flush(answers) // what has no answer by then is an error already
-	}
-	return r.report(), ctx.Err()
+	return dealt
 }
 
-// share is how many messages connection i keeps in flight.
-func (r *ingestRun) share(i int) int {
-	n := r.InFlight / r.Connections
-	if i < r.InFlight%r.Connections {
-		n++
-	}
-	return n
-}
-
-// saturate keeps n messages in flight.
-func (r *ingestRun) saturate(running, answers context.Context, l *lane, n int) {
-	places := make(chan struct{}, n)
-	for {
-		select {
-		case places <- struct{}{}:
-		case <-running.Done():
-			return
-		}
-		if running.Err() != nil {
-			return
-		}
-		r.send(answers, l, time.Now(), func() { <-places })
-	}
-}
-
-// offer sends the connection's part of the rate: message k of connection i is
-// due at start + (k · connections + i) / rate.
-func (r *ingestRun) offer(running, answers context.Context, l *lane, i int, start time.Time) {
-	gap := time.Duration(float64(time.Second) / r.Rate)
-	due := start.Add(gap * time.Duration(i))
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for ; due.Before(r.until); due = due.Add(gap * time.Duration(r.Connections)) {
-		if wait := time.Until(due); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-running.Done():
-				return
-			}
-		}
-		r.send(answers, l, due, func() {})
-	}
-}
-
-func (r *ingestRun) send(ctx context.Context, l *lane, due time.Time, answered func()) {
-	conv := l.convs[l.next%len(l.convs)]
-	l.next++
-	conv.SendAsync(ctx, client.Draft{Body: l.body}, func(_ client.Sent, err error) {
-		now := time.Now()
-		l.mu.Lock()
-		switch {
-		case due.Before(r.from):
-		case err != nil:
-			l.errors++
-		default:
-			l.latencies = append(l.latencies, now.Sub(due))
-		}
-		l.mu.Unlock()
-		answered()
+// measure offers a load and says what came of it.
+func (r *ingestRun) measure(ctx context.Context, l Load) Figures {
+	return r.target.measure(ctx, l, r.BodyBytes, r.Connections, func(ctx context.Context, lane int, done func(error)) {
+		r.lanes[lane].take().send(ctx, r.body, func(_ client.Sent, err error) { done(err) })
 	})
 }
 
-func (r *ingestRun) report() IngestReport {
-	rep := IngestReport{Offered: r.Rate, Seconds: r.Duration.Seconds()}
-	var all []time.Duration
-	for _, l := range r.lanes {
-		l.mu.Lock()
-		all = append(all, l.latencies...)
-		rep.Errors += l.errors
-		l.mu.Unlock()
+// measure offers a load, each piece of which has so much payload.
+func (t Target) measure(ctx context.Context, l Load, payload, lanes int, do work) Figures {
+	m := meter{target: t}
+	o := l.run(ctx, lanes, do, func(begins bool) { m.look(ctx, begins) })
+	if m.err != nil {
+		t.say("%v", m.err)
 	}
-	slices.Sort(all)
-	rep.Messages = len(all)
-	rep.Completed = float64(len(all)) / rep.Seconds
-	rep.Latency = Latency{P50: at(all, 0.5), P99: at(all, 0.99), P999: at(all, 0.999), Max: at(all, 1)}
-	return rep
-}
-
-// at returns a percentile of sorted latencies, in milliseconds.
-func at(sorted []time.Duration, part float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	i := min(int(part*float64(len(sorted))), len(sorted)-1)
-	return float64(sorted[i].Microseconds()) / 1000
+	completed := o.completed.Load()
+	return o.figures(m.cost(completed, float64(payload)*float64(completed)))
 }
