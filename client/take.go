@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire/pb"
 )
 
@@ -64,6 +65,10 @@ func (l *link) launchLocked(s *session, c *call, now time.Time) {
 	l.mu.flight[c.id] = c
 	if c.lane != nil {
 		c.lane.flight++
+	}
+	if mutant.On(mutant.FreshRetry) && c.lane != nil && !c.first.IsZero() { // a planted bug, see package mutant
+		c.lane.settle(c.n)
+		c.n = c.lane.number()
 	}
 	s.out.request(c, now)
 	if c.first.IsZero() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/node/auth"
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
@@ -282,6 +283,10 @@ func (b *backend) submit(s *session.Session, asker native.Asker, req *pb.Request
 		b.query(s, asker, req)
 		return
 	}
+	if mutant.On(mutant.CheckAtEdgeOnly) && !b.maySpeak(asker, req.GetSendMessage()) { // a planted bug, see package mutant
+		s.Fail(req.GetId(), wire.Errorf(wire.CodeNotMember, change.Op, "may not speak here"))
+		return
+	}
 	b.router.Submit(route.Command{
 		Slot: change.Slot, Key: shard.KeyOf(asker.App, change.Root), Encoded: change.Encoded,
 		Deadline: time.Now().Add(requestTimeout),
@@ -293,6 +298,17 @@ func (b *backend) submit(s *session.Session, asker native.Asker, req *pb.Request
 			s.Answer(native.Answer(change.Op, req, result))
 		},
 	})
+}
+
+// maySpeak tells whether a user may send, as far as this node knows. Only a
+// planted bug asks: apply decides.
+func (b *backend) maySpeak(asker native.Asker, r *pb.SendMessage) bool {
+	if r == nil {
+		return true
+	}
+	owner, _ := b.meta.Table().Route(wire.SlotOf(asker.App, r.GetConversation()))
+	h := b.shards.get(owner.Shard)
+	return h == nil || h.state.MaySpeak(asker.App, wire.ConversationID(r.GetConversation()), asker.User) == nil
 }
 
 // query does a request that changes nothing.

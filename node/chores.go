@@ -5,10 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
@@ -127,15 +129,20 @@ func (c *chores) shardOf(slot wire.Slot) wire.ShardID {
 func (c *chores) deliver(ctx context.Context, rows []state.OutboxRow) error {
 	ctx, cancel := context.WithTimeout(ctx, choreTimeout)
 	defer cancel()
-	if _, err := proposeOwn(ctx, c.router, "chores", &state.DeliverOutbox{Rows: rows}); err != nil {
-		return err
-	}
 	refs := make([]state.OutboxRef, len(rows))
 	for i := range rows {
 		refs[i] = rows[i].OutboxRef
 	}
-	_, err := proposeOwn(ctx, c.router, "chores", &state.AckOutbox{Rows: refs})
-	return err
+	steps := []state.Command{&state.DeliverOutbox{Rows: rows}, &state.AckOutbox{Rows: refs}}
+	if mutant.On(mutant.AckBeforeDelivery) { // a planted bug, see package mutant
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if _, err := proposeOwn(ctx, c.router, "chores", step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // runTimers sweeps what is due while the replica leads.

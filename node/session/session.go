@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/node/auth"
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/tail"
@@ -428,6 +429,9 @@ func (s *Session) push(frame []byte, always bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !always && s.q.bytes > 0 && s.q.bytes+len(frame) > s.opts.MaxQueueBytes {
+		if mutant.On(mutant.DropWithoutResync) { // a planted bug, see package mutant
+			return true
+		}
 		s.q.late = true
 		return false
 	}

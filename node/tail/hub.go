@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -218,23 +219,34 @@ func (h *Hub) wishes(f *feed, stream Stream) error {
 // register notes the interest and only then asks the state, so that whatever
 // is appended after the answer's offset is pushed.
 func (h *Hub) register(f *feed, g register) error {
-	h.mu.Lock()
-	i := h.interestLocked(g.log)
-	if !slices.Contains(i.feeds, f) {
-		i.feeds = append(i.feeds, f)
-		f.logs[i] = struct{}{}
+	late := mutant.On(mutant.LateInterest) // a planted bug, see package mutant
+	if !late {
+		h.note(f, g.log)
 	}
-	h.mu.Unlock()
-
 	grant, err := h.access(g.log, g.user)
 	if err != nil {
 		return err
+	}
+	if late {
+		mutant.Pause()
+		h.note(f, g.log)
 	}
 	record := answer{id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, notices: grant.Notices}.append(nil)
 	h.mu.Lock()
 	f.add(record)
 	h.mu.Unlock()
 	return nil
+}
+
+// note notes that an edge wants a log.
+func (h *Hub) note(f *feed, log state.LogKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := h.interestLocked(log)
+	if !slices.Contains(i.feeds, f) {
+		i.feeds = append(i.feeds, f)
+		f.logs[i] = struct{}{}
+	}
 }
 
 func (h *Hub) interestLocked(log state.LogKey) *interest {
