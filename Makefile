@@ -14,7 +14,7 @@ PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 .PHONY: run build test format vet lint unit race e2e fuzz bench generate clean
 
 build:
-	$(GO) build -o $(BIN)/quorate ./cmd/quorate
+	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
 
 run: build
 	$(BIN)/quorate dev --dir data/dev
