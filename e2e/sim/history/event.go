@@ -24,6 +24,7 @@ const (
 	OpFollow  Op = "follow"   // Conversation (empty: the user's own), Page: After; the subscription begins
 	OpPush    Op = "push"     // Conversation, Page: one entry that a subscription handed out
 	OpEnded   Op = "ended"    // Conversation, Page: Upto; a subscription has ended, Text: why
+	OpOpen    Op = "open"     // Conversation, Page: Upto; where a subscription is at the end of the run
 	OpMark    Op = "mark"     // Conversation, Cursor: how far to move, in State; waits until it is stored
 	OpCursors Op = "cursors"  // Conversation, State: Cursors
 	OpUnread  Op = "unread"   // Conversation, State: Unread
@@ -94,11 +95,11 @@ type Message struct {
 	Offset   wire.Offset    `json:"offset,omitempty"`
 	From     wire.UserID    `json:"from,omitempty"`
 	Time     int64          `json:"time,omitempty"` // milliseconds, of the cluster
-	Body     string         `json:"body,omitempty"` // holds the text that no other send or edit has
+	Body     string         `json:"body,omitempty"` // by Text; no other send or edit has it
 	Edited   int64          `json:"edited,omitempty"`
 	Recalled bool           `json:"recalled,omitempty"`
 	Targets  []wire.UserID  `json:"targets,omitempty"`
-	Mentions []wire.UserID  `json:"mentions,omitempty"`
+	Mentions []wire.UserID  `json:"mentions,omitempty"` // Everybody: all
 }
 
 // EntryKind says what a log entry tells. It is a word, so that a trace can be

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
-	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -29,37 +28,27 @@ type Options struct {
 	Seed          uint64
 	Users         int           // default 6
 	Devices       int           // at most so many a user, default 2
-	Conversations int           // that are made at the start, default 4
-	Operations    int           // all clients together, default 3000
-	Pause         time.Duration // between two operations of a client, on average; default 200ms
-	Timeout       time.Duration // of a call; default 8s
-	Settle        time.Duration // for subscriptions to converge after Finish began; default 15s
+	Conversations int           // made at the start, default 4
+	Operations    int           // of all clients together, default 2500
+	Pause         time.Duration // between two operations of a client, on average; default 250ms
+	Timeout       time.Duration // of a call, at most; default 8s
+	Settle        time.Duration // for subscriptions to converge at the end; default 15s
 }
 
-// Crew is the clients of a run.
-type Crew struct {
-	world World
-	opts  Options
-	rec   *history.Recorder
+func (o Options) withDefaults() Options {
+	o.Users = orDefault(o.Users, 6)
+	o.Devices = orDefault(o.Devices, 2)
+	o.Conversations = orDefault(o.Conversations, 4)
+	o.Operations = orDefault(o.Operations, 2500)
+	o.Pause = orDefault(o.Pause, 250*time.Millisecond)
+	o.Timeout = orDefault(o.Timeout, 8*time.Second)
+	o.Settle = orDefault(o.Settle, 15*time.Second)
+	return o
 }
 
-// Run lets the clients work until ctx ends or they have done all they may. Some
-// sessions and subscriptions stay open for Finish. It is an error if the run
-// can not begin: no client could sign in, or no conversation be made.
-func Run(ctx context.Context, w World, o Options, rec *history.Recorder) (*Crew, error) {
-	_ = ctx
-	return &Crew{world: w, opts: o, rec: rec}, nil
+func orDefault[T int | time.Duration](v, usual T) T {
+	if v <= 0 {
+		return usual
+	}
+	return v
 }
-
-// Finish reads what is there at the end: call it when all faults are over and
-// the cluster is quiet. Every user reads every conversation from the start with
-// strong reads, the open subscriptions must reach the ends of their logs, and
-// cursors, unread counts, members and lists of conversations are read. Then it
-// closes all clients.
-func (c *Crew) Finish(ctx context.Context) error {
-	_ = ctx
-	return nil
-}
-
-// Close closes all clients. Finish does so too.
-func (c *Crew) Close() {}

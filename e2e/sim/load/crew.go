@@ -1,0 +1,132 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quorate/quorate/e2e/sim/history"
+	"github.com/quorate/quorate/wire"
+)
+
+// Crew is the clients of a run.
+type Crew struct {
+	world   World
+	opts    Options
+	rec     *history.Recorder
+	board   *board
+	devices []*device
+	done    atomic.Int64 // operations
+}
+
+// Run lets the clients work until ctx ends or they have done all they may. Their
+// sessions and subscriptions stay open for Finish. It fails if the run can not
+// begin, because ctx ended before the first conversations were made.
+func Run(ctx context.Context, w World, o Options, rec *history.Recorder) (*Crew, error) {
+	o = o.withDefaults()
+	c := &Crew{world: w, opts: o, rec: rec, board: newBoard()}
+	rng := rand.New(rand.NewPCG(o.Seed, 1))
+	mix := drawMix(rng)
+	for u := range o.Users {
+		for n := range 1 + rng.IntN(o.Devices) {
+			c.devices = append(c.devices, newDevice(c, userName(u), n, mix))
+		}
+	}
+	if err := c.devices[0].found(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("begin the load: %w", err)
+	}
+	var all sync.WaitGroup
+	for _, d := range c.devices {
+		all.Go(func() { d.work(ctx) })
+	}
+	all.Wait()
+	return c, nil
+}
+
+func userName(n int) wire.UserID { return wire.UserID(fmt.Sprintf("u%d", n)) }
+
+// each runs f for all devices at once and waits for them.
+func (c *Crew) each(f func(d *device)) {
+	var all sync.WaitGroup
+	for _, d := range c.devices {
+		all.Go(func() { f(d) })
+	}
+	all.Wait()
+}
+
+// mayGoOn counts an operation, and tells whether it may still be done.
+func (c *Crew) mayGoOn() bool { return c.done.Add(1) <= int64(c.opts.Operations) }
+
+// Operations returns how many operations were begun.
+func (c *Crew) Operations() int { return int(min(c.done.Load(), int64(c.opts.Operations))) }
+
+// Close closes all clients and waits for what reads their subscriptions.
+func (c *Crew) Close() { c.each((*device).signOut) }
+
+// quiet is how long nothing is called before what is derived must be exact: the
+// promise says 5 s.
+const quiet = 6 * time.Second
+
+// Finish reads what is there at the end: call it when all faults are over and
+// the cluster is healthy again. First what is still unknown is asked again and
+// each user says a last word. Then, after a quiet time, every user reads every
+// conversation from the start with strong reads, the open subscriptions must
+// reach the ends of their logs, and cursors, unread counts, members and lists of
+// conversations are read. It does not close the clients.
+func (c *Crew) Finish(ctx context.Context) error {
+	c.rec.Phase(history.PhaseFinal)
+	c.each(func(d *device) { d.settleAccounts(ctx) })
+	if err := sleep(ctx, quiet); err != nil {
+		return fmt.Errorf("wait for quiet: %w", err)
+	}
+	c.each(func(d *device) {
+		d.converge(ctx)
+		if d.number == 0 {
+			d.readAll(ctx)
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("read all: %w", err)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// outcome judges what a call returned. A client that has ended says so in each
+// call's error, whatever became of the call.
+func (d *device) outcome(err error) (history.Outcome, string) {
+	if err == nil {
+		if !d.crew.world.Alive(d.q.Node()) {
+			return history.Unknown, "the node is dead"
+		}
+		return history.OK, ""
+	}
+	code := wire.CodeOf(err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return history.Unknown, "time-out"
+	case d.q.Err() != nil:
+		return history.Unknown, "closed"
+	case code.Retryable(), code == wire.CodeTooOld, code == wire.CodeInternal:
+		return history.Unknown, code.String()
+	case !d.crew.world.Alive(d.q.Node()):
+		return history.Unknown, "the node is dead"
+	default:
+		return history.Refused, code.String()
+	}
+}

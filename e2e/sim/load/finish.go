@@ -1,0 +1,113 @@
+package load
+
+import (
+	"context"
+	"time"
+
+	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/e2e/sim/history"
+	"github.com/quorate/quorate/wire"
+)
+
+// settleAccounts asks again, in a healthy cluster, for what is unknown, and says
+// a last word in each conversation.
+func (d *device) settleAccounts(ctx context.Context) {
+	d.patient = true
+	for range 3 {
+		if d.ready(ctx) {
+			break
+		}
+	}
+	if d.q == nil {
+		return // the history says that nobody let him in
+	}
+	d.follows = keepOpen(d.follows)
+	unsure := d.unsure
+	d.unsure = nil
+	for _, l := range unsure {
+		if !d.ready(ctx) {
+			return
+		}
+		d.postAgain(ctx, l)
+	}
+	if d.number > 0 {
+		return
+	}
+	for _, in := range d.crew.board.all() {
+		if !d.ready(ctx) {
+			return
+		}
+		l := d.newLetter(in)
+		l.draft.Targets = nil
+		d.post(ctx, l)
+	}
+}
+
+func keepOpen(follows []*follow) []*follow {
+	var open []*follow
+	for _, f := range follows {
+		if !f.over() {
+			open = append(open, f)
+		}
+	}
+	return open
+}
+
+// converge waits until each open subscription is at the end of its log, for as
+// long as it may take, and records where it is.
+func (d *device) converge(ctx context.Context) {
+	if d.q == nil {
+		return
+	}
+	last := map[wire.ConversationID]wire.Offset{}
+	for _, f := range keepOpen(d.follows) {
+		if page := d.logPage(ctx, f.in, 0, 1); page != nil {
+			last[f.in] = page.Last
+		}
+	}
+	deadline := time.Now().Add(d.crew.opts.Settle)
+	for _, f := range d.follows {
+		for f.sub != nil && !f.over() && f.position() < last[f.in] && time.Now().Before(deadline) {
+			if sleep(ctx, 50*time.Millisecond) != nil {
+				return
+			}
+		}
+	}
+	for _, f := range d.follows {
+		if f.sub != nil && !f.over() {
+			d.crew.rec.Add(history.Event{
+				Op: history.OpOpen, Client: d.client(), User: d.user, Conversation: f.in, Page: &history.Page{Upto: f.position()},
+			})
+		}
+	}
+}
+
+// finalPage is how much is read at once at the end.
+const finalPage = 500
+
+// readAll reads everything that the user may, strongly, from the start.
+func (d *device) readAll(ctx context.Context) {
+	for _, in := range d.crew.board.all() {
+		if !d.ready(ctx) {
+			return
+		}
+		r := client.Range{OldestFirst: true, Limit: finalPage, Strong: true}
+		for page := d.historyPage(ctx, in.id, r); page != nil && page.More; page = d.historyPage(ctx, in.id, r) {
+			r.FromSeq = page.Next
+		}
+		after := wire.Offset(0)
+		for page := d.logPage(ctx, in.id, after, finalPage); page != nil && page.Upto < page.Last; page = d.logPage(ctx, in.id, after, finalPage) {
+			if page.Upto <= after {
+				break
+			}
+			after = page.Upto
+		}
+		d.readMembers(ctx, in.id)
+		d.readCursors(ctx, in.id)
+		d.readUnread(ctx, in.id)
+	}
+	if d.ready(ctx) {
+		d.list(ctx)
+		d.logPage(ctx, "", 0, finalPage)
+	}
+}
