@@ -11,7 +11,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e fuzz bench generate clean
+.PHONY: run build test format vet lint unit race e2e fuzz bench compare compare-build compare-nats generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -21,7 +21,7 @@ run: build
 
 # Each part says how long it took.
 test:
-	@for part in format vet lint race e2e fuzz bench; do \
+	@for part in format vet lint race e2e fuzz bench compare; do \
 	  began=$$(date +%s); echo "== $$part"; \
 	  $(MAKE) --no-print-directory $$part || exit 1; \
 	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
@@ -66,6 +66,21 @@ fuzz:
 # Benchmarks once, so that they keep working; no figure is judged here.
 bench:
 	$(GO) test -run='^$$' -bench=. -benchtime=1x ./... | grep -v '^ok\|no test files'
+
+# Quorate and NATS JetStream in turn on this disk, which takes some five minutes;
+# ARGS="-rounds 1 -records 0 -duration 4s" is a short one. It is a module of its
+# own, and has binaries of its own, that no other build replaces meanwhile.
+COMPARE := $(BIN)/compare
+compare-nats: compare-build
+	@$(COMPARE)/compare nats $(ARGS)
+
+compare-build:
+	@$(GO) build -o $(COMPARE)/ ./cmd/quorate
+	@cd bench/compare && $(GO) build -o $(CURDIR)/$(COMPARE)/ . github.com/nats-io/nats-server/v2
+
+# Checks and tests of that module.
+compare:
+	cd bench/compare && $(GO) vet ./... && $(GO) test ./...
 
 # After a change of wire/quorate.proto. It wants protoc (Debian: protobuf-compiler).
 generate: $(TOOLS)/protoc-gen-go

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -157,7 +158,7 @@ func rooms(t *testing.T) map[string][]*ast.File {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".git")) {
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".git") || anotherModule(path)) {
 			return filepath.SkipDir
 		}
 		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
@@ -179,4 +180,11 @@ func rooms(t *testing.T) map[string][]*ast.File {
 		t.Fatal(err)
 	}
 	return rooms
+}
+
+// anotherModule tells whether a directory is the root of a module inside this
+// one, which has a house of its own.
+func anotherModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil && dir != ".."
 }
