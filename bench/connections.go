@@ -128,7 +128,7 @@ func (r *connectionsRun) light(ctx context.Context) Figures {
 	lanes := min(len(r.sessions), 64)
 	next := make([]int, lanes)
 	load := Load{Rate: r.Rate * float64(r.Sessions), Limit: maxInFlight, Warmup: lightWarmup, Duration: r.Idle}
-	return r.target.measure(ctx, load, r.BodyBytes, lanes, func(ctx context.Context, lane int, done func(error)) {
+	return r.target.measure(ctx, load, r.BodyBytes, lanes, func(ctx context.Context, lane int, _ time.Time, done func(error)) {
 		i := (lane + next[lane]*lanes) % len(r.sessions)
 		next[lane]++
 		conv := r.sessions[i].Conversation(r.ids[r.follows[i][0]])
@@ -185,12 +185,12 @@ func (r *connectionsRun) setup(ctx context.Context) error {
 			return fmt.Errorf("follow a user log: %w", err)
 		}
 	}
-	convs, err := r.target.makeGroups(ctx, makers, len(r.members), func(n int) []wire.UserID {
+	convs, err := r.target.makeGroups(ctx, makers, len(r.members), func(n int) client.NewConversation {
 		users := make([]wire.UserID, len(r.members[n]))
 		for k, i := range r.members[n] {
 			users[k] = userOf(r.name, i)
 		}
-		return users
+		return client.NewConversation{Members: users}
 	})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/wire"
@@ -162,35 +163,16 @@ func (r *ingestRun) setup(ctx context.Context) (err error) {
 	defer cancel()
 	r.body = bytes.Repeat([]byte{'x'}, r.BodyBytes)
 	run := newName()
-	if r.clients, err = r.target.openAll(ctx, run, r.Connections, manyPending); err != nil {
+	if r.clients, err = r.target.openSenders(ctx, run, r.Connections, r.Members); err != nil {
 		return err
 	}
-	all, err := r.target.makeGroups(ctx, r.clients, r.Conversations, func(i int) []wire.UserID { return othersOf(run, r.Members) })
+	all, err := r.target.makeGroups(ctx, r.clients, r.Conversations, func(int) client.NewConversation { return newGroup(run, r.Members) })
 	r.lanes = deal(all, r.Connections)
 	return err
 }
 
 // manyPending lets a client have as many calls without an answer as a load may.
 func manyPending(o *client.Options) { o.MaxPending = maxInFlight }
-
-// othersOf names members of a conversation beside the one who makes it.
-func othersOf(run string, members int) []wire.UserID {
-	users := make([]wire.UserID, members-1)
-	for i := range users {
-		users[i] = userOf(run+"-m", i)
-	}
-	return users
-}
-
-// makeGroups makes conversations: i by client i modulo the number of clients.
-func (t Target) makeGroups(ctx context.Context, clients []*client.Client, n int, members func(i int) []wire.UserID) ([]*client.Conversation, error) {
-	all := make([]*client.Conversation, n)
-	err := each(ctx, n, 256, func(ctx context.Context, i int) (err error) {
-		all[i], err = group(ctx, clients[i%len(clients)], "", members(i))
-		return err
-	})
-	return all, err
-}
 
 // deal gives each lane its conversations.
 func deal(all []*client.Conversation, lanes int) []sendLane {
@@ -204,7 +186,7 @@ func deal(all []*client.Conversation, lanes int) []sendLane {
 
 // measure offers a load and says what came of it.
 func (r *ingestRun) measure(ctx context.Context, l Load) Figures {
-	return r.target.measure(ctx, l, r.BodyBytes, r.Connections, func(ctx context.Context, lane int, done func(error)) {
+	return r.target.measure(ctx, l, r.BodyBytes, r.Connections, func(ctx context.Context, lane int, _ time.Time, done func(error)) {
 		r.lanes[lane].take().send(ctx, r.body, func(_ client.Sent, err error) { done(err) })
 	})
 }

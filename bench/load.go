@@ -40,7 +40,7 @@ var errOverLimit = errors.New("too much without an answer: not sent")
 
 // work begins a piece of work in a lane and calls done once, from any goroutine.
 // It should not wait. Each lane has one goroutine.
-type work func(ctx context.Context, lane int, done func(error))
+type work func(ctx context.Context, lane int, due time.Time, done func(error))
 
 // outcome is what came of a load.
 type outcome struct {
@@ -72,7 +72,7 @@ func (l Load) run(ctx context.Context, lanes int, do work, measure func(begins b
 	begin := func(lane int, due time.Time, answered func()) {
 		o.began(due)
 		pieces.Add(1)
-		do(answers, lane, func(err error) {
+		do(answers, lane, due, func(err error) {
 			o.ended(due, err)
 			answered()
 			pieces.Done()

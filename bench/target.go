@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +32,9 @@ type Target struct {
 	Key     string
 	TLS     *tls.Config
 
+	// MasterKey signs in as the app itself, for what no user may do. Empty: that is
+	// not measured.
+	MasterKey string
 	// Usage and Memory ask every node, in one order; nil: what they would tell is
 	// not measured. Memory has them collect garbage first.
 	Usage  func(ctx context.Context) ([]node.Usage, error)
@@ -65,6 +67,9 @@ func (t Target) dial(ctx context.Context, i int, user wire.UserID, more ...func(
 	}
 	return client.Dial(ctx, o)
 }
+
+// asApp signs in as the app itself.
+func (t Target) asApp(o *client.Options) { o.User, o.Key, o.MasterKey = "", "", t.MasterKey }
 
 // newName is a name that no run before has had, for its users.
 func newName() string { return "bench-" + strings.ToLower(rand.Text()[:8]) }
@@ -114,22 +119,71 @@ func (t Target) openAll(ctx context.Context, run string, n int, more ...func(*cl
 	return clients, err
 }
 
+// largestGroup is how many members a basic conversation may have. Larger groups
+// are system conversations: users are members of them and only the app speaks.
+const largestGroup = 500
+
+// kindOf is the kind of a group with so many members.
+func kindOf(members int) client.Kind {
+	if members > largestGroup {
+		return client.System
+	}
+	return client.Basic
+}
+
 // group makes a conversation with members, however many.
-func group(ctx context.Context, c *client.Client, id wire.ConversationID, members []wire.UserID) (*client.Conversation, error) {
-	first := members[:min(len(members), wire.MaxMembersAdded)]
-	info, err := c.Create(ctx, client.NewConversation{ID: id, Name: "bench", Members: first})
+func group(ctx context.Context, c *client.Client, n client.NewConversation) (*client.Conversation, error) {
+	members := n.Members
+	n.Name, n.Members = "bench", members[:min(len(members), wire.MaxMembersAdded-1)] // the creator is one too
+	info, err := c.Create(ctx, n)
 	if err != nil {
 		return nil, fmt.Errorf("create a conversation: %w", err)
 	}
 	conv := c.Conversation(info.ID)
-	for more := range slices.Chunk(members[len(first):], wire.MaxMembersAdded) {
+	for more := range slices.Chunk(members[len(n.Members):], wire.MaxMembersAdded) {
 		skipped, err := conv.Add(ctx, more...)
 		if err == nil && len(skipped) > 0 {
-			err = errors.New("members were not added")
+			err = skipped[0].Err
 		}
 		if err != nil {
 			return nil, fmt.Errorf("add members: %w", err)
 		}
 	}
 	return conv, nil
+}
+
+// makeGroups makes conversations: i by client i modulo the number of clients.
+func (t Target) makeGroups(ctx context.Context, clients []*client.Client, n int, what func(i int) client.NewConversation) ([]*client.Conversation, error) {
+	all := make([]*client.Conversation, n)
+	err := each(ctx, n, 256, func(ctx context.Context, i int) (err error) {
+		all[i], err = group(ctx, clients[i%len(clients)], what(i))
+		return err
+	})
+	return all, err
+}
+
+// openSenders opens connections for groups with so many members: of users, or of
+// the app where only that may speak.
+func (t Target) openSenders(ctx context.Context, run string, n, members int) ([]*client.Client, error) {
+	if kindOf(members) == client.Basic {
+		return t.openAll(ctx, run, n, manyPending)
+	}
+	if t.MasterKey == "" {
+		return nil, fmt.Errorf("groups of more than %d members are the app's own: give its master key", largestGroup)
+	}
+	return t.openAll(ctx, run, n, manyPending, t.asApp)
+}
+
+// newGroup is a group with one member more than those: who makes it, or, of the
+// app's own, a user.
+func newGroup(run string, members int) client.NewConversation {
+	others := members - 1
+	if kindOf(members) == client.System {
+		others = members
+	}
+	users := make([]wire.UserID, others)
+	for i := range users {
+		users[i] = userOf(run+"-m", i)
+	}
+	return client.NewConversation{Kind: kindOf(members), Members: users}
 }

@@ -16,6 +16,7 @@ import (
 type benchCmd struct {
 	Ingest      benchIngestCmd      `cmd:"" help:"Durable sends over many conversations."`
 	Connections benchConnectionsCmd `cmd:"" help:"What idle and lightly used sessions cost the nodes."`
+	Fanout      benchFanoutCmd      `cmd:"" help:"Messages into groups, and how long each takes to each member."`
 }
 
 // benchFlags is what all measurements of a running cluster have.
@@ -76,7 +77,7 @@ func (f *benchFlags) target(ctx context.Context, e *env) (bench.Target, error) {
 	if err != nil {
 		return bench.Target{}, err
 	}
-	t := bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: p.signingKey(), TLS: conf, ProbeDir: f.ProbeDir}
+	t := bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: p.signingKey(), TLS: conf, MasterKey: p.MasterKey, ProbeDir: f.ProbeDir}
 	if p.MasterKey == "" {
 		if f.Transport != "" {
 			return t, misused("--transport wants to know the nodes, so the app's master key: set QUORATE_MASTER_KEY, or give the servers as the transport wants them")
