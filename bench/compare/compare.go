@@ -140,7 +140,8 @@ func (c *comparison) run(ctx context.Context) (*result, error) {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	setups := c.setups(self)
-	r := newResult(ctx, c, setups)
+	r := newResult(c, setups)
+	r.Commit, r.NATS = commit(ctx), natsVersion(ctx, c.nats)
 	for _, turn := range plan(setups, c.rounds, c.records) {
 		fmt.Fprintf(c.progress, "%s  round %d: %v\n", time.Now().Format(time.TimeOnly), turn.round, setups[turn.setup])
 		if err := c.measure(ctx, r, turn.setup); err != nil {

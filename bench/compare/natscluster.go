@@ -23,7 +23,7 @@ type natsSystem struct {
 }
 
 // natsConfig is a node's configuration: defaults, but for what is compared.
-var natsConfig = template.Must(template.New("nats").Parse(`server_name: n{{.Node}}
+const natsConfig = `server_name: n{{.Node}}
 listen: 127.0.0.1:{{.Client}}
 jetstream: {
   store_dir: "{{.Dir}}"
@@ -38,13 +38,26 @@ cluster: {
   listen: 127.0.0.1:{{.Route}}
   routes: [{{range .Routes}}"nats://127.0.0.1:{{.}}",{{end}}]
 }
-`))
+`
 
 type natsNode struct {
 	Node, Client, Route int
 	Routes              []int
 	Dir                 string
 	Always              bool
+}
+
+// config is what the node's server reads.
+func (n *natsNode) config() (string, error) {
+	t, err := template.New("nats").Parse(natsConfig)
+	if err != nil {
+		return "", fmt.Errorf("read the template of a node's configuration: %w", err)
+	}
+	var text strings.Builder
+	if err := t.Execute(&text, n); err != nil {
+		return "", fmt.Errorf("write a node's configuration: %w", err)
+	}
+	return text.String(), nil
 }
 
 // runningNATS is three processes.
@@ -85,12 +98,12 @@ func (r *runningNATS) startNodes(ctx context.Context) error {
 			Node: i + 1, Client: ports[i], Route: ports[nodes+i], Routes: ports[nodes:],
 			Dir: filepath.Join(r.dir, fmt.Sprintf("n%d", i+1)), Always: r.always,
 		}
-		var text strings.Builder
-		if err := natsConfig.Execute(&text, n); err != nil {
-			return fmt.Errorf("write a node's configuration: %w", err)
+		text, err := n.config()
+		if err != nil {
+			return err
 		}
 		config := n.Dir + ".conf"
-		if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return fmt.Errorf("write a node's configuration: %w", err)
 		}
 		p, err := prepare(ctx, n.Dir+".log", r.exe, "-c", config)

@@ -39,9 +39,9 @@ type cell struct {
 	Rounds   []*sample `json:"rounds"`
 }
 
-func newResult(ctx context.Context, c *comparison, setups []setup) *result {
+func newResult(c *comparison, setups []setup) *result {
 	r := &result{
-		At: time.Now().UTC().Format(time.RFC3339), Commit: commit(ctx), Machine: machine(), Go: runtime.Version(), NATS: natsVersion(ctx, c.nats),
+		At: time.Now().UTC().Format(time.RFC3339), Machine: machine(), Go: runtime.Version(),
 		Seconds: c.base.duration.Seconds(), Body: c.base.body, Conns: c.base.connections, Convs: c.base.conversations,
 		setups: setups, inFlight: c.inFlight,
 	}
