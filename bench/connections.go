@@ -143,11 +143,12 @@ type connectionsRun struct {
 	target Target
 	name   string // makes the run's users new ones
 
-	members  [][]int               // of each conversation, as sessions
-	follows  [][]int               // of each session, as conversations
-	ids      []wire.ConversationID // of the conversations
-	sessions []*client.Client      // nil: not opened
-	failed   atomic.Pointer[error] // the first error
+	members  [][]int                  // of each conversation, as sessions
+	follows  [][]int                  // of each session, as conversations
+	ids      []wire.ConversationID    // of the conversations
+	sessions []*client.Client         // nil: not opened
+	subs     [][]*client.Subscription // of each session: its own log's, and then its conversations'
+	failed   atomic.Pointer[error]    // the first error
 	failures atomic.Int64
 }
 
@@ -166,7 +167,7 @@ func (r *connectionsRun) draw() {
 		}
 	}
 	r.ids = make([]wire.ConversationID, len(r.members))
-	r.sessions = make([]*client.Client, r.Sessions)
+	r.sessions, r.subs = make([]*client.Client, r.Sessions), make([][]*client.Subscription, r.Sessions)
 }
 
 // setup makes the conversations, over a few sessions at each server. These
@@ -274,7 +275,7 @@ func (r *connectionsRun) open(ctx context.Context, i int) error {
 	for _, n := range r.follows[i] {
 		logs = append(logs, client.Position{Conversation: r.ids[n], After: client.FromEnd})
 	}
-	if _, err := c.SubscribeAll(ctx, logs...); err != nil {
+	if r.subs[i], err = c.SubscribeAll(ctx, logs...); err != nil {
 		return fmt.Errorf("follow the logs of session %d: %w", i, err)
 	}
 	return nil

@@ -92,7 +92,9 @@ func (m *meter) cost(messages uint64, payload float64) Cost {
 	}
 	c.ServerCores, c.BenchCores = cpu/seconds, (m.own[1]-m.own[0]).Seconds()/seconds
 	c.ServerCPU = 1e6 * cpu / max(float64(messages), 1)
-	c.DiskBytes = disk / max(payload, 1)
+	if payload > 0 {
+		c.DiskBytes = disk / payload
+	}
 	c.Syncs, c.Sync = syncs.Total(), percentiles(syncs)
 	c.SyncEntries = entries / max(appends, 1)
 	return c

@@ -17,6 +17,8 @@ type Load struct {
 	Limit    int           // with a rate: as many may have no answer; what is due beyond it is counted and not sent
 	Warmup   time.Duration // not measured
 	Duration time.Duration // measured
+
+	pieces int // as many there are: the load ends with them; 0: no end but the time's
 }
 
 // drainTimeout bounds how long answers are waited for after the measured time.
@@ -45,6 +47,7 @@ type work func(ctx context.Context, lane int, due time.Time, done func(error))
 // outcome is what came of a load.
 type outcome struct {
 	from, until time.Time // the measured time
+	end         time.Time // of the load, when its pieces ended before
 
 	latency   histogram.Histogram // of what was due in it and was answered, from when it was due
 	late      histogram.Histogram // of what was due in it, how late the bench itself began it
@@ -54,6 +57,7 @@ type outcome struct {
 	errors    atomic.Uint64       // was due in it and failed
 	first     atomic.Pointer[error]
 	waiting   atomic.Int64 // has no answer, whenever it was due
+	begun     atomic.Int64 // pieces, whenever they were due
 }
 
 // run offers the load over so many lanes and waits for the answers. The measured
@@ -70,6 +74,10 @@ func (l Load) run(ctx context.Context, lanes int, do work, measure func(begins b
 
 	var all, pieces sync.WaitGroup
 	begin := func(lane int, due time.Time, answered func()) {
+		if n := o.begun.Add(1); l.pieces > 0 && n > int64(l.pieces) {
+			cancel()
+			return
+		}
 		o.began(due)
 		pieces.Add(1)
 		do(answers, lane, due, func(err error) {
@@ -80,10 +88,10 @@ func (l Load) run(ctx context.Context, lanes int, do work, measure func(begins b
 	}
 	if measure != nil {
 		all.Go(func() {
-			for i, at := range []time.Time{o.from, o.until} {
-				if pause(ctx, time.Until(at)) == nil {
-					measure(i == 0)
-				}
+			if pause(running, time.Until(o.from)) == nil {
+				measure(true)
+				<-running.Done()
+				measure(false)
 			}
 		})
 	}
@@ -98,6 +106,9 @@ func (l Load) run(ctx context.Context, lanes int, do work, measure func(begins b
 	}
 	all.Wait()
 	pieces.Wait() // no longer than answers lives
+	if o.end = o.until; time.Now().Before(o.until) {
+		o.end = time.Now()
+	}
 	return o
 }
 

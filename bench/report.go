@@ -54,7 +54,7 @@ type Figures struct {
 
 // figures sums up an outcome and what it cost.
 func (o *outcome) figures(cost Cost) Figures {
-	seconds := o.until.Sub(o.from).Seconds()
+	seconds := max(o.end.Sub(o.from).Seconds(), 1e-3)
 	latency := o.latency.Counts()
 	f := Figures{
 		Offered: float64(o.offered.Load()) / seconds, Completed: float64(o.completed.Load()) / seconds,

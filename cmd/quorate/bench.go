@@ -17,6 +17,8 @@ type benchCmd struct {
 	Ingest      benchIngestCmd      `cmd:"" help:"Durable sends over many conversations."`
 	Connections benchConnectionsCmd `cmd:"" help:"What idle and lightly used sessions cost the nodes."`
 	Fanout      benchFanoutCmd      `cmd:"" help:"Messages into groups, and how long each takes to each member."`
+	History     benchHistoryCmd     `cmd:"" help:"Pages of messages, by sequence and by time, cold and warm."`
+	Login       benchLoginCmd       `cmd:"" help:"Sessions that open, with few and many conversations, alone and all at once."`
 }
 
 // benchFlags is what all measurements of a running cluster have.
