@@ -17,7 +17,7 @@ type userKey struct {
 // sessions is every session of this node. Its zero value is empty.
 type sessions struct {
 	mu      sync.Mutex
-	all     map[*session.Session]struct{}
+	all     map[uint64]*session.Session // by ID
 	user    map[userKey]int // how many each user has here
 	crowded int             // sessions that have begun since dense was told last
 }
@@ -50,16 +50,16 @@ func (l *sessions) add(s *session.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.all == nil {
-		l.all, l.user = map[*session.Session]struct{}{}, map[userKey]int{}
+		l.all, l.user = map[uint64]*session.Session{}, map[userKey]int{}
 	}
-	l.all[s] = struct{}{}
+	l.all[s.ID] = s
 	l.user[keyOf(s)]++
 }
 
 func (l *sessions) remove(s *session.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.all, s)
+	delete(l.all, s.ID)
 	if k := keyOf(s); l.user[k] > 1 {
 		l.user[k]--
 	} else {
@@ -79,7 +79,7 @@ func (l *sessions) withTag() []*session.Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var tagged []*session.Session
-	for s := range l.all {
+	for _, s := range l.all {
 		if s.Tag != "" {
 			tagged = append(tagged, s)
 		}
@@ -98,7 +98,7 @@ func (l *sessions) goaway(within time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, i := len(l.all), 0
-	for s := range l.all {
+	for _, s := range l.all {
 		s.Goaway(within * time.Duration(i) / time.Duration(n))
 		i++
 	}

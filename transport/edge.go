@@ -114,7 +114,8 @@ type Edge struct {
 	mu      struct {
 		sync.Mutex
 		closed bool
-		conns  map[*clientConn]struct{}
+		conns  map[uint64]*clientConn // by number
+		number uint64                 // of the last one
 		stops  []func() // each makes a listener accept no more
 		ends   []func() // each frees what a listener's connections needed
 	}
@@ -144,7 +145,7 @@ func NewEdge(serve func(ClientConn), opts EdgeOptions) *Edge {
 		web:  newGate(opts.MaxPending, opts.MaxPendingPerPrefix),
 		rate: rate.NewLimiter(rate.Limit(opts.HandshakeRate), opts.HandshakeRate),
 	}
-	e.mu.conns = make(map[*clientConn]struct{})
+	e.mu.conns = make(map[uint64]*clientConn)
 	return e
 }
 
@@ -213,7 +214,9 @@ func (e *Edge) add(conn *clientConn) error {
 	case len(e.mu.conns) >= e.opts.MaxConns:
 		return fmt.Errorf("%w: %d connections", ErrRefused, len(e.mu.conns))
 	}
-	e.mu.conns[conn] = struct{}{}
+	e.mu.number++
+	conn.number = e.mu.number
+	e.mu.conns[conn.number] = conn
 	return nil
 }
 
@@ -228,7 +231,7 @@ func closeOf(err error) CloseCode {
 func (e *Edge) remove(conn *clientConn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.mu.conns, conn)
+	delete(e.mu.conns, conn.number)
 }
 
 // start runs work in a goroutine that Close waits for. It is ErrClosed after
@@ -287,7 +290,7 @@ func (e *Edge) Serve(l NodeListener) error {
 // elsewhere, and waits until serve has returned for each.
 func (e *Edge) Close() error {
 	e.mu.Lock()
-	conns, stops, ends := slices.Collect(maps.Keys(e.mu.conns)), e.mu.stops, e.mu.ends
+	conns, stops, ends := slices.Collect(maps.Values(e.mu.conns)), e.mu.stops, e.mu.ends
 	e.mu.closed, e.mu.stops, e.mu.ends = true, nil, nil
 	e.mu.Unlock()
 
@@ -322,6 +325,7 @@ type clientConn struct {
 	Conn
 	kind     string
 	edge     *Edge
+	number   uint64
 	ticket   *ticket   // nil after the sign-in; the serving goroutine's own
 	until    time.Time // when the sign-in is late
 	spent    int       // bytes read before the sign-in
