@@ -18,8 +18,8 @@ type userKey struct {
 type sessions struct {
 	mu      sync.Mutex
 	all     map[uint64]*session.Session // by ID
-	user    map[userKey]int // how many each user has here
-	crowded int             // sessions that have begun since dense was told last
+	user    map[userKey]int             // how many each user has here
+	crowded int                         // sessions that have begun since dense was told last
 }
 
 const (

@@ -116,8 +116,8 @@ type Edge struct {
 		closed bool
 		conns  map[uint64]*clientConn // by number
 		number uint64                 // of the last one
-		stops  []func() // each makes a listener accept no more
-		ends   []func() // each frees what a listener's connections needed
+		stops  []func()               // each makes a listener accept no more
+		ends   []func()               // each frees what a listener's connections needed
 	}
 }
 
