@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -112,12 +110,8 @@ func compareNATS(ctx context.Context, args []string, out, progress io.Writer) er
 // publish writes the table and, as the last line, the ratios.
 func (c *comparison) publish(r *result, out io.Writer) error {
 	if c.out != "" {
-		text, err := json.MarshalIndent(r, "", "  ")
-		if err != nil {
-			return fmt.Errorf("encode the figures: %w", err)
-		}
-		if err := os.WriteFile(c.out, append(text, '\n'), 0o644); err != nil { //nolint:gosec // not a secret
-			return fmt.Errorf("write the figures: %w", err)
+		if err := keepJSON(c.out, r); err != nil {
+			return err
 		}
 	}
 	if err := r.table(out); err != nil {
@@ -128,12 +122,8 @@ func (c *comparison) publish(r *result, out io.Writer) error {
 
 // run measures everything, in turn.
 func (c *comparison) run(ctx context.Context) (*result, error) {
-	for _, path := range []*string{&c.quorate, &c.nats, &c.dir} {
-		full, err := filepath.Abs(*path)
-		if err != nil {
-			return nil, fmt.Errorf("find %s: %w", *path, err)
-		}
-		*path = full
+	if err := absolute(&c.quorate, &c.nats, &c.dir); err != nil {
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {

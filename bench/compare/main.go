@@ -21,15 +21,16 @@ func main() {
 // command is one of the things that this program does.
 type command func(ctx context.Context, args []string, out, progress io.Writer) error
 
-const usage = `compare nats      measure Quorate and NATS JetStream in turn
-compare nats-load the load on NATS, as "compare nats" starts it
+const usage = `compare nats         measure Quorate and NATS JetStream in turn
+compare nats-load    the load on NATS, as "compare nats" starts it
+compare performance  measure what docs/performance.md tells, and write it
 
 Every command takes -h.
 `
 
 // run is main without the process around it: 0 done, 1 failed, 2 misused.
 func run(ctx context.Context, args []string, out, progress io.Writer) int {
-	commands := map[string]command{"nats": compareNATS, "nats-load": natsLoad}
+	commands := map[string]command{"nats": compareNATS, "nats-load": natsLoad, "performance": performance}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(progress, usage)
 		return 2

@@ -141,10 +141,15 @@ func (r *runningQuorate) servers() []int { return r.pids }
 
 // load implements running.
 func (r *runningQuorate) load(ctx context.Context, l load) (*process, error) {
-	p, err := prepare(ctx, filepath.Join(r.dir, "load.log"), r.exe, "bench", "ingest", "--json",
+	return r.bench(ctx, "bench", "ingest", "--json",
 		"--connections", fmt.Sprint(l.connections), "--conversations", fmt.Sprint(l.conversations),
 		"--in-flight", fmt.Sprint(l.inFlight), "--body", fmt.Sprint(l.body),
 		"--warmup", l.warmup.String(), "--duration", l.duration.String())
+}
+
+// bench prepares a quorate that speaks with this cluster.
+func (r *runningQuorate) bench(ctx context.Context, args ...string) (*process, error) {
+	p, err := prepare(ctx, filepath.Join(r.dir, "load.log"), r.exe, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// exampleBook has been measured in part.
+func exampleBook(t *testing.T) *book {
+	t.Helper()
+	b := &book{dir: t.TempDir(), records: map[string]*record{}, nats: example()}
+	raw := func(texts ...string) []json.RawMessage {
+		var all []json.RawMessage
+		for _, text := range texts {
+			all = append(all, json.RawMessage(text))
+		}
+		return all
+	}
+	const setting = `"scenario":"ingest","commit":"abcdef","machine":{"cores":2,"cpu":"a machine","kernel":"linux 6","go":"go1"}`
+	for _, r := range []*record{
+		{Name: "ingest-200", Command: "quorate bench ingest --rate 200", Reports: raw(
+			`{` + setting + `,"offered_per_s":200,"completed_per_s":199.9,"latency_ms":{"p50":1.5,"p99":6,"p99_9":9,"max":12.25},"server_cpu_us_per_message":432.1,"disk_bytes_per_payload_byte":12.5,"sync_ms":{"p50":0.5,"p99":3}}`)},
+		{Name: "ingest-search", Command: "quorate bench ingest --search", Reports: raw(
+			`{` + setting + `,"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20},"saturation_per_s":1500,"steps":[
+				{"offered_per_s":1000,"completed_per_s":1000,"latency_ms":{"p50":1.5,"p99":10}},
+				{"offered_per_s":2250,"completed_per_s":1700,"latency_ms":{"p50":300,"p99":900},"failed":"completed 75 %"},
+				{"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20}}]}`)},
+		{Name: "members-2", Command: "quorate bench ingest --members 2", Reports: raw(
+			`{`+setting+`,"completed_per_s":1000,"server_cpu_us_per_message":100}`, `{"completed_per_s":3000,"server_cpu_us_per_message":90}`, `{"completed_per_s":2000,"server_cpu_us_per_message":300}`)},
+		{Name: "fanout-2", Command: "quorate bench fanout --members 2", Reports: raw(`{"commit":"abcdef","sessions":500,"members":2,"groups":250,"deliveries_per_s":20000,"delivery_ms":{"p50":1,"p99":2}}`)},
+		{Name: "fanout-1000", Command: "quorate bench fanout --members 1000", Reports: raw(`{"commit":"abcdef","sessions":500,"members":1000,"groups":1,"deliveries_per_s":200000,"delivery_ms":{"p50":10,"p99":99.5}}`)},
+	} {
+		if err := b.keep(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func TestDocument(t *testing.T) {
+	b := exampleBook(t)
+	path := filepath.Join(b.dir, "performance.md")
+	if err := b.publish(suite(time.Second), path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "performance.md.golden", string(text))
+	for _, plot := range regexp.MustCompile(`performance/([a-z0-9-]+)\.svg`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat(b.place(plot[1])); err != nil {
+			t.Errorf("the document shows a plot that is not drawn: %v", err)
+		}
+	}
+	for _, absent := range []string{"## Sessions", "## Sizes", "## More than", "NaN", "<no value>"} {
+		if strings.Contains(string(text), absent) {
+			t.Errorf("the document has %q", absent)
+		}
+	}
+}
+
+func TestPlots(t *testing.T) {
+	b := exampleBook(t)
+	for range 2 { // the second time must not differ
+		if _, err := b.draw(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"nats", "latency"} {
+			text, err := os.ReadFile(b.place(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkGolden(t, name+".svg.golden", string(text))
+		}
+	}
+}
+
+func TestBookIsReadBack(t *testing.T) {
+	b := exampleBook(t)
+	if err := keepJSON(filepath.Join(b.dir, natsFile), b.nats); err != nil {
+		t.Fatal(err)
+	}
+	back, err := openBook(b.dir, suite(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[string]bool{}
+	want, err := b.document(suite(time.Second), drawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := back.document(suite(time.Second), drawn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "ingest-200.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openBook(b.dir, suite(time.Second)); err == nil {
+		t.Error("a broken file is passed over")
+	}
+}
+
+func TestRatesFollowFromTheSearch(t *testing.T) {
+	b := exampleBook(t)
+	rates := map[string]float64{}
+	for _, g := range suite(time.Second) {
+		for _, s := range g.steps {
+			if s.rate != nil {
+				rates[s.name] = s.rate(b)
+			}
+		}
+	}
+	if want := map[string]float64{"ingest-half": 750, "ingest-over": 15_000}; !cmp.Equal(rates, want) {
+		t.Error(cmp.Diff(want, rates))
+	}
+}
+
+func TestStepsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{natsFile: true}
+	for _, g := range suite(time.Second) {
+		for _, s := range g.steps {
+			if seen[s.name] {
+				t.Errorf("two steps are %s", s.name)
+			}
+			seen[s.name] = true
+		}
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for want, v := range map[string]float64{"0": 0, "999": 999, "1,000": 999.6, "12,345,678": 12_345_678, "-1,234": -1234} {
+		if got := number(v, 0); got != want {
+			t.Errorf("number(%v, 0) = %s, want %s", v, got, want)
+		}
+	}
+	if got := number(1234.567, 2); got != "1,234.57" {
+		t.Errorf("number(1234.567, 2) = %s", got)
+	}
+}

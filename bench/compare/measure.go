@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// suiteRun runs the suite.
+type suiteRun struct {
+	quorate, dir string
+	only         *regexp.Regexp
+	book         *book
+	progress     io.Writer
+}
+
+func performance(ctx context.Context, args []string, out, progress io.Writer) error {
+	s := &suiteRun{progress: progress}
+	var to, doc, only string
+	var duration time.Duration
+	flags := flag.NewFlagSet("performance", flag.ContinueOnError)
+	flags.StringVar(&s.quorate, "quorate", "../../bin/compare/quorate", "the quorate program")
+	flags.StringVar(&s.dir, "dir", "../../data/compare", "where the clusters keep their data, for as long as they run")
+	flags.StringVar(&to, "to", "../../docs/performance", "directory for figures and plots")
+	flags.StringVar(&doc, "doc", "../../docs/performance.md", "the document that is made of them")
+	flags.StringVar(&only, "only", ".", "steps whose name this expression matches; the others stay as they were measured")
+	flags.DurationVar(&duration, "duration", 10*time.Second, "of most steps")
+	if err := parse(flags, args, progress); err != nil {
+		return err
+	}
+	var err error
+	if s.only, err = regexp.Compile(only); err != nil {
+		return fmt.Errorf("%w: -only: %w", errMisused, err)
+	}
+	if err := absolute(&s.quorate, &s.dir, &to, &doc); err != nil {
+		return err
+	}
+	groups := suite(duration)
+	if s.book, err = openBook(to, groups); err != nil {
+		return err
+	}
+	var errs []error
+	for _, g := range groups {
+		if err := s.group(ctx, g); err != nil {
+			fmt.Fprintln(progress, "  ", err)
+			errs = append(errs, err) // the others are worth measuring
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return errors.Join(append(errs, s.book.publish(groups, doc))...)
+}
+
+// absolute makes paths independent of the working directory.
+func absolute(paths ...*string) error {
+	for _, path := range paths {
+		full, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("find %s: %w", *path, err)
+		}
+		*path = full
+	}
+	return nil
+}
+
+// group measures the steps of a group that are wanted.
+func (s *suiteRun) group(ctx context.Context, g group) (err error) {
+	var wanted []step
+	for _, one := range g.steps {
+		if s.only.MatchString(one.name) {
+			wanted = append(wanted, one)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	dir, err := os.MkdirTemp(s.dir, "suite-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() {
+		if err == nil { // else the logs are worth keeping
+			err = os.RemoveAll(dir)
+		}
+	}()
+	fmt.Fprintf(s.progress, "%s  %s: starting a cluster of %d shards\n", time.Now().Format(time.TimeOnly), g.section, g.shards)
+	cluster, err := (&quorateSystem{exe: s.quorate, shards: g.shards}).start(ctx, dir)
+	if err != nil {
+		return fmt.Errorf("%s: start a cluster: %w", g.section, err)
+	}
+	defer cluster.stop()
+	records := make([]*record, len(wanted))
+	for range g.rounds {
+		for i, one := range wanted {
+			if records[i] == nil {
+				records[i] = &record{Name: one.name, Shards: g.shards}
+			}
+			if err := s.step(ctx, cluster.(*runningQuorate), one, records[i]); err != nil {
+				return fmt.Errorf("%s: %w", one.name, err)
+			}
+		}
+	}
+	for _, r := range records {
+		if err := s.book.keep(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step runs quorate bench, and adds what it prints to the record.
+func (s *suiteRun) step(ctx context.Context, cluster *runningQuorate, one step, r *record) error {
+	args := append([]string{"bench"}, one.args...)
+	if one.rate != nil {
+		rate := one.rate(s.book)
+		if rate <= 0 {
+			return errors.New("what its rate follows from is not measured yet")
+		}
+		args = append(args, "--rate", fmt.Sprintf("%.0f", rate))
+	}
+	r.Command = "quorate " + strings.Join(args, " ")
+	fmt.Fprintf(s.progress, "%s    %s\n", time.Now().Format(time.TimeOnly), r.Command)
+	p, err := cluster.bench(ctx, append(args, "--json", "--probe-dir", cluster.dir)...)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	p.cmd.Stdout = &out
+	if err := p.start(); err != nil {
+		return err
+	}
+	<-p.ended
+	if !json.Valid(out.Bytes()) || out.Len() == 0 {
+		return p.gone()
+	}
+	if p.err != nil { // there is a report that says what failed
+		fmt.Fprintf(s.progress, "            %v: %s\n", p.err, lastLine(p.log.Name()))
+	}
+	r.Reports = append(r.Reports, bytes.TrimSpace(out.Bytes()))
+	return ctx.Err()
+}
+
+func lastLine(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
