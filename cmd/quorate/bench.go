@@ -18,6 +18,7 @@ type benchCmd struct {
 	Connections benchConnectionsCmd `cmd:"" help:"What idle and lightly used sessions cost the nodes."`
 	Fanout      benchFanoutCmd      `cmd:"" help:"Messages into groups, and how long each takes to each member."`
 	History     benchHistoryCmd     `cmd:"" help:"Pages of messages, by sequence and by time, cold and warm."`
+	Failover    benchFailoverCmd    `cmd:"" help:"Kill a node under load, and read everything back."`
 	Login       benchLoginCmd       `cmd:"" help:"Sessions that open, with few and many conversations, alone and all at once."`
 }
 
@@ -72,33 +73,47 @@ func (e *env) measure(ctx context.Context, s bench.Scenario, target bench.Target
 	return err
 }
 
-// target is the cluster that load is for. What only the master key shows is not
+// target is the cluster that the flags name. What only the master key shows is not
 // measured without it.
 func (f *benchFlags) target(ctx context.Context, e *env) (bench.Target, error) {
-	p, conf, err := f.resolve()
+	p, err := f.profile()
 	if err != nil {
 		return bench.Target{}, err
 	}
-	t := bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: p.signingKey(), TLS: conf, MasterKey: p.MasterKey, ProbeDir: f.ProbeDir}
+	if p.MasterKey == "" && f.Transport != "" {
+		return bench.Target{}, misused("--transport wants to know the nodes, so the app's master key: set QUORATE_MASTER_KEY, or give the servers as the transport wants them")
+	}
 	if p.MasterKey == "" {
-		if f.Transport != "" {
-			return t, misused("--transport wants to know the nodes, so the app's master key: set QUORATE_MASTER_KEY, or give the servers as the transport wants them")
-		}
 		e.say("without the app's master key (QUORATE_MASTER_KEY) it is not measured what the nodes use")
+	}
+	t, err := p.target(ctx, f.Transport)
+	t.ProbeDir = f.ProbeDir
+	return t, err
+}
+
+// target is the cluster that a profile is of. The transport is that of its
+// servers if none is given.
+func (p profile) target(ctx context.Context, transport string) (bench.Target, error) {
+	conf, err := p.tls()
+	if err != nil {
+		return bench.Target{}, err
+	}
+	t := bench.Target{Servers: p.Servers, App: wire.AppID(p.App), Key: p.signingKey(), TLS: conf, MasterKey: p.MasterKey}
+	if p.MasterKey == "" {
 		return t, nil
 	}
 	var status node.Status
-	if err := f.admin(ctx, http.MethodGet, "/v1/cluster/status", &status); err != nil {
+	if err := p.admin(ctx, http.MethodGet, "/v1/cluster/status", &status); err != nil {
 		return t, err
 	}
-	if f.Transport != "" {
-		t.Servers = serversOf(p, &status, f.Transport)
+	if transport != "" {
+		t.Servers = serversOf(p, &status, transport)
 	}
 	t.Usage = func(ctx context.Context) ([]node.Usage, error) {
-		return askNodes[node.Usage](ctx, f.connection, &status, http.MethodGet, "/v1/node/usage")
+		return askNodes[node.Usage](ctx, p, &status, http.MethodGet, "/v1/node/usage")
 	}
 	t.Memory = func(ctx context.Context) ([]node.Memory, error) {
-		return askNodes[node.Memory](ctx, f.connection, &status, http.MethodPost, "/v1/node/memory")
+		return askNodes[node.Memory](ctx, p, &status, http.MethodPost, "/v1/node/memory")
 	}
 	return t, nil
 }
@@ -129,18 +144,14 @@ func nodeScheme(p profile) string {
 }
 
 // askNodes asks every node the same.
-func askNodes[T any](ctx context.Context, c connection, s *node.Status, method, path string) ([]T, error) {
-	p, err := c.profile()
-	if err != nil {
-		return nil, err
-	}
+func askNodes[T any](ctx context.Context, p profile, s *node.Status, method, path string) ([]T, error) {
 	scheme := nodeScheme(p)
 	all, errs := make([]T, len(s.Nodes)), make([]error, len(s.Nodes))
 	var asking sync.WaitGroup
 	for i, n := range s.Nodes {
 		asking.Go(func() {
-			one := c
-			one.Server = []string{scheme + n.HTTP}
+			one := p
+			one.Servers = []string{scheme + n.HTTP}
 			errs[i] = one.admin(ctx, method, path, &all[i])
 		})
 	}

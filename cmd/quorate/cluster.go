@@ -118,12 +118,20 @@ func (c *clusterScrubCmd) Run(ctx context.Context, e *env) error {
 // admin asks a node over HTTP with the app's master key, the first of the
 // servers that answers.
 func (c connection) admin(ctx context.Context, method, path string, into any) error {
-	p, conf, err := c.resolve()
+	p, err := c.profile()
 	if err != nil {
 		return err
 	}
+	return p.admin(ctx, method, path, into)
+}
+
+func (p profile) admin(ctx context.Context, method, path string, into any) error {
 	if p.MasterKey == "" {
 		return misused("it wants the app's master key: set QUORATE_MASTER_KEY")
+	}
+	conf, err := p.tls()
+	if err != nil {
+		return err
 	}
 	hc := &http.Client{Transport: &http.Transport{TLSClientConfig: conf}}
 	defer hc.CloseIdleConnections()
