@@ -170,6 +170,7 @@ func TestRefreshNotFromAnOldLeader(t *testing.T) {
 		if err := w.nodes[leader].meta.Refresh(ctx); err != nil { // the barrier of its term is passed
 			t.Fatal(err)
 		}
+		synctest.Wait() // raft would take a late answer to that one's heartbeats for one to this one's
 		w.cut(leader)
 		if err := w.nodes[leader].meta.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Refresh = %v, want its deadline exceeded", err)
