@@ -26,8 +26,9 @@ const (
 type Options struct {
 	// Fatal is called once, outside all locks, with the first error that makes
 	// it unsafe to go on: an error of a store, or a write over WriteLimit. It
-	// should end the process; if it returns, every later call fails with that
-	// error. Default: panic.
+	// should end the process. Other calls wait until it returns, so it must not
+	// use the stores; if it does return, they and every later one fail with
+	// that error. Default: panic.
 	Fatal func(error)
 
 	// Stalled is called, outside all locks, when a store has held back writes

@@ -140,6 +140,49 @@ func TestHungDisk(t *testing.T) {
 	closeStores(t, s)
 }
 
+// TestNobodyGoesOnWhileTheProcessEnds: while Fatal runs, nobody is told of the
+// error that it was called with. Raft would panic, and the reason would be lost.
+func TestNobodyGoesOnWhileTheProcessEnds(t *testing.T) {
+	ends, reason := make(chan struct{}), make(chan error, 1)
+	s := openStores(t, vfs.NewMem(), Options{Fatal: func(err error) {
+		reason <- err
+		<-ends
+	}})
+	g, err := s.Group(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.fate.fail(errors.New("the disk is broken")) }()
+	if err := <-reason; err.Error() != "the disk is broken" {
+		t.Errorf("the reason is %v", err)
+	}
+	calls := map[string]func() error{
+		"StoreLog":  func() error { return g.StoreLog(entry(1, 1)) },
+		"SetUint64": func() error { return g.SetUint64([]byte("CurrentTerm"), 2) },
+		"Flush":     s.Flush,
+	}
+	told := make(chan string, len(calls))
+	for name, call := range calls {
+		go func() {
+			if call() == nil {
+				t.Errorf("%s went on", name)
+			}
+			told <- name
+		}()
+	}
+	select {
+	case name := <-told:
+		t.Errorf("%s was told while the process ends", name)
+		told <- name
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(ends)
+	for range calls {
+		<-told
+	}
+	closeStores(t, s)
+}
+
 // TestWatchdog counts what it lives through, in a bubble's time.
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
