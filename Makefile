@@ -11,7 +11,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e fuzz bench compare compare-build compare-nats generate clean
+.PHONY: run build test format vet lint unit race e2e fuzz bench compare compare-build compare-nats performance generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -74,8 +74,13 @@ COMPARE := $(BIN)/compare
 compare-nats: compare-build
 	@$(COMPARE)/compare nats $(ARGS)
 
+# All of docs/performance.md anew, which takes some twenty minutes;
+# ARGS="-only ingest" measures what is so called.
+performance: compare-build
+	$(COMPARE)/compare performance $(ARGS)
+
 compare-build:
-	@$(GO) build -o $(COMPARE)/ ./cmd/quorate
+	@$(GO) build -buildvcs=auto -o $(COMPARE)/ ./cmd/quorate
 	@cd bench/compare && $(GO) build -o $(CURDIR)/$(COMPARE)/ . github.com/nats-io/nats-server/v2
 
 # Checks and tests of that module.

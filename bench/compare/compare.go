@@ -80,31 +80,46 @@ type comparison struct {
 	progress                io.Writer
 }
 
-func compareNATS(ctx context.Context, args []string, out, progress io.Writer) error {
-	c := &comparison{progress: progress, inFlight: []int{64, 512}}
-	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
-	flags.StringVar(&c.quorate, "quorate", "../../bin/compare/quorate", "the quorate program")
-	flags.StringVar(&c.nats, "nats-server", "../../bin/compare/nats-server", "the nats-server program")
-	flags.StringVar(&c.dir, "dir", "../../data/compare", "where the clusters keep their data, for as long as they run")
-	flags.StringVar(&c.out, "out", "", "file for all figures, as JSON; empty: none")
+// newComparison is what is told of in flags, without them being parsed.
+func newComparison(flags *flag.FlagSet, progress io.Writer) *comparison {
+	c := &comparison{progress: progress, inFlight: []int{64, 512}, base: load{
+		connections: 8, conversations: 64, body: 256, warmup: 2 * time.Second,
+	}}
+	flags.StringVar(&c.quorate, "quorate", "bin/compare/quorate", "the quorate program")
+	flags.StringVar(&c.nats, "nats-server", "bin/compare/nats-server", "the nats-server program")
+	flags.StringVar(&c.dir, "dir", "data/compare", "where the clusters keep their data, for as long as they run")
 	flags.IntVar(&c.rounds, "rounds", 3, "rounds of Quorate with 8 shards and NATS with 8 streams")
 	flags.IntVar(&c.records, "records", 1, "rounds of what is measured for the record; 0: none")
-	flags.DurationVar(&c.base.warmup, "warmup", 2*time.Second, "not measured")
+	return c
+}
+
+func compareNATS(ctx context.Context, args []string, out, progress io.Writer) error {
+	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
+	c := newComparison(flags, progress)
+	flags.StringVar(&c.out, "out", "", "file for all figures, as JSON; empty: none")
 	flags.DurationVar(&c.base.duration, "duration", 8*time.Second, "measured")
-	flags.IntVar(&c.base.connections, "connections", 8, "connections of the load")
-	flags.IntVar(&c.base.conversations, "conversations", 64, "conversations, or subjects, that messages go round in")
-	flags.IntVar(&c.base.body, "body", 256, "bytes of a message")
+	flags.DurationVar(&c.base.warmup, "warmup", c.base.warmup, "not measured")
+	flags.IntVar(&c.base.connections, "connections", c.base.connections, "connections of the load")
+	flags.IntVar(&c.base.conversations, "conversations", c.base.conversations, "conversations, or subjects, that messages go round in")
+	flags.IntVar(&c.base.body, "body", c.base.body, "bytes of a message")
 	if err := parse(flags, args, progress); err != nil {
 		return err
 	}
-	if c.rounds < 1 || c.records < 0 || c.base.duration < time.Second {
-		return fmt.Errorf("%w: want a round at least, and a second", errMisused)
+	if err := c.validate(); err != nil {
+		return err
 	}
 	result, err := c.run(ctx)
 	if err != nil {
 		return err
 	}
 	return c.publish(result, out)
+}
+
+func (c *comparison) validate() error {
+	if c.rounds < 1 || c.records < 0 || c.base.duration < time.Second {
+		return fmt.Errorf("%w: want a round at least, and a second", errMisused)
+	}
+	return nil
 }
 
 // publish writes the table and, as the last line, the ratios.

@@ -12,7 +12,7 @@ import (
 // documentText is the document's prose, with a place for each table.
 //
 //go:embed performance.md.tmpl
-var documentText string //nolint:gochecknoglobals // go:embed wants it
+var documentText string
 
 // document is what the prose has places for. Empty: not measured, and left out.
 type document struct {
@@ -191,7 +191,7 @@ func (r *result) markdown() string {
 		m := &c.Median
 		low, high := c.spread()
 		rows = append(rows, []string{
-			fmt.Sprint(c.InFlight), c.setup.String(), number(m.Completed, 0), number(low, 0) + "–" + number(high, 0),
+			fmt.Sprint(c.InFlight), c.String(), number(m.Completed, 0), number(low, 0) + "–" + number(high, 0),
 			number(m.Latency.P50, 2), number(m.Latency.P99, 2), number(m.ServerCPU, 1), number(m.ClientCPU, 1), number(m.Others, 2),
 		})
 	}

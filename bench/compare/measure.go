@@ -24,41 +24,61 @@ type suiteRun struct {
 }
 
 func performance(ctx context.Context, args []string, out, progress io.Writer) error {
-	s := &suiteRun{progress: progress}
 	var to, doc, only string
-	var duration time.Duration
 	flags := flag.NewFlagSet("performance", flag.ContinueOnError)
-	flags.StringVar(&s.quorate, "quorate", "../../bin/compare/quorate", "the quorate program")
-	flags.StringVar(&s.dir, "dir", "../../data/compare", "where the clusters keep their data, for as long as they run")
-	flags.StringVar(&to, "to", "../../docs/performance", "directory for figures and plots")
-	flags.StringVar(&doc, "doc", "../../docs/performance.md", "the document that is made of them")
+	c := newComparison(flags, progress)
+	flags.StringVar(&to, "to", "docs/performance", "directory for figures and plots")
+	flags.StringVar(&doc, "doc", "docs/performance.md", "the document that is made of them")
 	flags.StringVar(&only, "only", ".", "steps whose name this expression matches; the others stay as they were measured")
-	flags.DurationVar(&duration, "duration", 10*time.Second, "of most steps")
+	flags.DurationVar(&c.base.duration, "duration", 10*time.Second, "of most steps")
 	if err := parse(flags, args, progress); err != nil {
 		return err
 	}
-	var err error
-	if s.only, err = regexp.Compile(only); err != nil {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
 		return fmt.Errorf("%w: -only: %w", errMisused, err)
 	}
-	if err := absolute(&s.quorate, &s.dir, &to, &doc); err != nil {
+	if err := errors.Join(c.validate(), absolute(&c.quorate, &c.dir, &to, &doc)); err != nil {
 		return err
 	}
-	groups := suite(duration)
-	if s.book, err = openBook(to, groups); err != nil {
+	groups := suite(c.base.duration)
+	book, err := openBook(to, groups)
+	if err != nil {
 		return err
 	}
+	s := &suiteRun{quorate: c.quorate, dir: c.dir, only: wanted, book: book, progress: progress}
+	err = s.run(ctx, groups)
+	if err == nil && wanted.MatchString("nats") {
+		err = s.compare(ctx, c, out)
+	}
+	return errors.Join(err, book.publish(groups, doc))
+}
+
+// run measures what is wanted of all groups. What fails keeps the others from
+// nothing.
+func (s *suiteRun) run(ctx context.Context, groups []group) error {
 	var errs []error
 	for _, g := range groups {
 		if err := s.group(ctx, g); err != nil {
-			fmt.Fprintln(progress, "  ", err)
-			errs = append(errs, err) // the others are worth measuring
+			fmt.Fprintln(s.progress, "  ", err)
+			errs = append(errs, err)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	return errors.Join(append(errs, s.book.publish(groups, doc))...)
+	return errors.Join(errs...)
+}
+
+// compare measures Quorate and NATS in turn, as "compare nats" does.
+func (s *suiteRun) compare(ctx context.Context, c *comparison, out io.Writer) error {
+	r, err := c.run(ctx)
+	if err != nil {
+		return err
+	}
+	c.out = filepath.Join(s.book.dir, natsFile)
+	s.book.nats = r
+	return c.publish(r, out)
 }
 
 // absolute makes paths independent of the working directory.

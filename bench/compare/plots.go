@@ -74,7 +74,7 @@ type bars struct {
 	values   [][]float64
 }
 
-func (b *bars) plot() (*plot.Plot, error) {
+func (b *bars) draw() (*plot.Plot, error) {
 	p := newPlot(b.title, "", b.y)
 	p.Y.Min = 0
 	for i, values := range b.values {
@@ -91,6 +91,7 @@ func (b *bars) plot() (*plot.Plot, error) {
 		}
 	}
 	p.NominalX(b.groups...)
+	p.X.Min, p.X.Max = -0.6, float64(len(b.groups))-0.4
 	p.Y.Max *= 1.1 // room for the legend
 	return p, nil
 }
@@ -107,7 +108,7 @@ type curves struct {
 	lines       []line
 }
 
-func (c *curves) plot() (*plot.Plot, error) {
+func (c *curves) draw() (*plot.Plot, error) {
 	p := newPlot(c.title, c.x, c.y)
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = plot.LogTicks{Prec: -1}
@@ -125,17 +126,18 @@ func (c *curves) plot() (*plot.Plot, error) {
 		p.Add(drawn, points)
 		p.Legend.Add(l.name, drawn)
 	}
+	p.Y.Min, p.Y.Max = math.Pow10(int(math.Floor(math.Log10(p.Y.Min)))), math.Pow10(int(math.Ceil(math.Log10(p.Y.Max))))
 	return p, nil
 }
 
 // chart is what can be drawn.
-type chart interface{ plot() (*plot.Plot, error) }
+type chart interface{ draw() (*plot.Plot, error) }
 
 // draw draws all plots that there are figures for, and says which.
 func (b *book) draw() (map[string]bool, error) {
 	drawn := map[string]bool{}
 	for name, c := range b.charts() {
-		p, err := c.plot()
+		p, err := c.draw()
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,6 @@ type step struct {
 	title string // of its row
 	args  []string
 	rate  func(*book) float64 // where --rate follows from what was measured before; nil: it does not
-	alone bool                // it starts nodes of its own
 }
 
 // group is steps on one new cluster. With several rounds, the steps take turns,
