@@ -40,7 +40,9 @@ func (b *backend) subscribe(s *session.Session, req *pb.Request, r *pb.Subscribe
 		s.Fail(req.GetId(), wire.Errorf(wire.CodeLimit, op, "%d positions, want 1 to %d", n, maxPositions))
 		return
 	}
-	g := &granting{s: s, id: req.GetId(), left: len(r.GetPositions()), logs: make([]*pb.SubscribedLog, len(r.GetPositions()))}
+	g := &granting{
+		s: s, id: req.GetId(), left: len(r.GetPositions()), asked: r.GetPositions(), logs: make([]*pb.SubscribedLog, len(r.GetPositions())),
+	}
 	g.timer = time.AfterFunc(requestTimeout, func() { g.giveUp(b.edge) })
 	s.Logs.Grow(len(r.GetPositions()))
 	var block []tail.Subscription
@@ -95,6 +97,7 @@ type granting struct {
 	s     *session.Session
 	id    uint64
 	timer *time.Timer
+	asked []*pb.Position
 
 	mu   sync.Mutex
 	logs []*pb.SubscribedLog
@@ -147,7 +150,10 @@ func (g *granting) giveUp(edge *tail.Edge) {
 			if g.subs != nil && g.subs[i] != nil {
 				waiting = append(waiting, g.subs[i])
 			}
-			g.logs[i] = &pb.SubscribedLog{Error: session.EncodeError(wire.Errorf(wire.CodeUnavailable, "log.subscribe", "the shard does not answer, ask again"))}
+			g.logs[i] = &pb.SubscribedLog{
+				Log:   g.asked[i].GetLog(),
+				Error: session.EncodeError(wire.Errorf(wire.CodeUnavailable, "log.subscribe", "the shard does not answer, ask again")),
+			}
 		}
 	}
 	g.sendLocked()
