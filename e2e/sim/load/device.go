@@ -21,24 +21,27 @@ type device struct {
 	mix    *mix
 	rng    *rand.Rand
 
-	q        *client.Client // nil: not signed in
-	lives    int            // sign-ins
-	identity client.Identity
+	q        *client.Client  // nil: not signed in
+	lives    int             // sign-ins
+	identity client.Identity // of the last session
 	tag      string
-	texts    int
-	made     int
-	patient  bool // gives every call its time
-	follows  []*follow
-	unsure   []*letter // sends whose outcome is unknown
-	sure     []*letter // some of the last ones that are known
-	last     map[wire.ConversationID]wire.Seq
+
+	identities map[[16]byte]client.Identity // of all clients that have ended
+	texts      int
+	made       int
+	outOf      wire.ConversationID // was refused there, not being a member
+	patient    bool                // gives every call its time
+	follows    []*follow
+	unsure     []*letter // sends whose outcome is unknown
+	sure       []*letter // some of the last ones that are known
+	last       map[wire.ConversationID]wire.Seq
 }
 
 func newDevice(c *Crew, user wire.UserID, number int, m *mix) *device {
 	return &device{
 		crew: c, user: user, number: number, name: fmt.Sprintf("%s%c", user, 'a'+number), mix: m,
 		rng:  rand.New(rand.NewPCG(c.opts.Seed, uint64(len(c.devices)+2))),
-		last: map[wire.ConversationID]wire.Seq{},
+		last: map[wire.ConversationID]wire.Seq{}, identities: map[[16]byte]client.Identity{},
 	}
 }
 
@@ -57,6 +60,11 @@ func (d *device) work(ctx context.Context) {
 		}
 		if len(d.unsure) > 0 && d.rng.IntN(3) == 0 {
 			d.sendUnsure(ctx)
+			continue
+		}
+		if d.outOf != "" && d.rng.IntN(3) == 0 {
+			d.joinIn(ctx, d.outOf)
+			d.outOf = ""
 			continue
 		}
 		d.mix.pick(d.rng)(d, ctx)
@@ -123,13 +131,7 @@ func (d *device) signOut() {
 		f.wait()
 	}
 	d.identity = d.q.Identity()
-	for _, list := range [][]*letter{d.unsure, d.sure} {
-		for _, l := range list {
-			if l.draft.Token.Instance == d.identity.Instance {
-				l.identity = d.identity
-			}
-		}
-	}
+	d.identities[d.identity.Instance] = d.identity
 	d.crew.rec.Add(history.Event{Op: history.OpSignOut, Client: d.client(), User: d.user, Text: why})
 	d.q = nil
 }
@@ -150,6 +152,9 @@ func (d *device) end(e history.Event, err error) bool {
 	e.Outcome, e.Error = d.outcome(err)
 	e.Node = d.q.Node()
 	d.crew.rec.Add(e)
+	if e.Error == wire.CodeNotMember.String() {
+		d.outOf = e.Conversation
+	}
 	return e.Outcome == history.OK
 }
 

@@ -131,6 +131,9 @@ func (f *follow) read(ctx context.Context, rec *history.Recorder, told history.E
 			pos := f.mu.pos
 			f.mu.Unlock()
 			told.Op, told.Text, told.Page = history.OpEnded, code.String(), &history.Page{Upto: pos}
+			if code == wire.CodeInternal {
+				told.Error = err.Error()
+			}
 			rec.Add(told)
 			return
 		}

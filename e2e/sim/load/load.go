@@ -30,7 +30,7 @@ type Options struct {
 	Devices       int           // at most so many a user, default 2
 	Conversations int           // made at the start, default 4
 	Operations    int           // of all clients together, default 2500
-	Pause         time.Duration // between two operations of a client, on average; default 250ms
+	Pause         time.Duration // between two operations of a client, on average; default 160ms
 	Timeout       time.Duration // of a call, at most; default 8s
 	Settle        time.Duration // for subscriptions to converge at the end; default 15s
 }
@@ -40,7 +40,7 @@ func (o Options) withDefaults() Options {
 	o.Devices = orDefault(o.Devices, 2)
 	o.Conversations = orDefault(o.Conversations, 4)
 	o.Operations = orDefault(o.Operations, 2500)
-	o.Pause = orDefault(o.Pause, 250*time.Millisecond)
+	o.Pause = orDefault(o.Pause, 160*time.Millisecond)
 	o.Timeout = orDefault(o.Timeout, 8*time.Second)
 	o.Settle = orDefault(o.Settle, 15*time.Second)
 	return o

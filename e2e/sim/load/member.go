@@ -100,8 +100,9 @@ func kindName(k client.Kind, unique bool) string {
 	}
 }
 
-func (d *device) join(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+func (d *device) join(ctx context.Context) { d.joinIn(ctx, d.crew.board.pick(d.rng).id) }
+
+func (d *device) joinIn(ctx context.Context, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpJoin, in)
 	defer cancel()
 	e.Users = []wire.UserID{d.user}

@@ -12,10 +12,9 @@ import (
 
 // letter is a message that was sent, to be sent again under its token.
 type letter struct {
-	in       wire.ConversationID
-	draft    client.Draft
-	tries    int
-	identity client.Identity // of the client that began it, once that has ended
+	in    wire.ConversationID
+	draft client.Draft
+	tries int
 }
 
 // maxTries is how often a message of unknown fate is asked for before the end.
@@ -167,7 +166,7 @@ func (d *device) postResumed(ctx context.Context, l *letter) {
 	dialing, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
 	q, err := d.crew.world.Dial(dialing, d.rng.IntN(d.crew.world.Nodes()), func(o *client.Options) {
-		o.User, o.Device, o.Resume = d.user, d.name+"+", l.identity
+		o.User, o.Device, o.Resume = d.user, d.name+"+", d.identities[l.draft.Token.Instance]
 	})
 	if err != nil {
 		d.file(l, history.Unknown)
