@@ -30,14 +30,6 @@ type Connections struct {
 	BodyBytes     int
 }
 
-// quietTimeout bounds how long the nodes are waited for until they have done what
-// was asked of them before, and memoryTimeout one question to all of them, which
-// collect garbage first.
-const (
-	quietTimeout  = 2 * time.Minute
-	memoryTimeout = 30 * time.Second
-)
-
 // Validate implements Scenario.
 func (b Connections) Validate() error {
 	var c checks
@@ -204,7 +196,7 @@ func (r *connectionsRun) setup(ctx context.Context) error {
 
 // look waits until the nodes are quiet, and measures them.
 func (r *connectionsRun) look(ctx context.Context) (memory []node.Memory, cores float64, err error) {
-	first, err := r.quiet(ctx)
+	first, err := r.target.quiet(ctx, r.Settle)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -213,43 +205,11 @@ func (r *connectionsRun) look(ctx context.Context) (memory []node.Memory, cores 
 		return nil, 0, err
 	}
 	elapsed := time.Since(start).Seconds()
-	last, err := r.ask(ctx)
+	last, err := r.target.memory(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	return last, (sum(last, cpuSeconds) - sum(first, cpuSeconds)) / elapsed, nil
-}
-
-// quiet waits until the nodes have applied nothing for a while: what members
-// are told of their conversations comes after the answers.
-func (r *connectionsRun) quiet(ctx context.Context) ([]node.Memory, error) {
-	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
-	defer cancel()
-	applied := func(m node.Memory) float64 { return float64(m.Applied) }
-	for before := -1.0; ; {
-		memory, err := r.ask(ctx)
-		if err != nil {
-			return nil, err
-		}
-		now := sum(memory, applied)
-		if now == before {
-			return memory, nil
-		}
-		before = now
-		if err := pause(ctx, r.Settle); err != nil {
-			return nil, fmt.Errorf("wait until the nodes are quiet: %w", err)
-		}
-	}
-}
-
-func (r *connectionsRun) ask(ctx context.Context) ([]node.Memory, error) {
-	ctx, cancel := context.WithTimeout(ctx, memoryTimeout)
-	defer cancel()
-	memory, err := r.target.Memory(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask the nodes what they take: %w", err)
-	}
-	return memory, nil
 }
 
 // openAll opens the sessions, a bounded number at once. That one fails does not

@@ -55,6 +55,46 @@ func (t Target) say(format string, args ...any) {
 	}
 }
 
+// quietTimeout bounds how long the nodes are waited for until they have done what
+// was asked of them before, and memoryTimeout one question to all of them, which
+// collect garbage first.
+const (
+	quietTimeout  = 5 * time.Minute
+	memoryTimeout = 30 * time.Second
+)
+
+// quiet waits until the nodes have applied nothing for a while: what members are
+// told of their conversations comes after the answers.
+func (t Target) quiet(ctx context.Context, settle time.Duration) ([]node.Memory, error) {
+	ctx, cancel := context.WithTimeout(ctx, quietTimeout)
+	defer cancel()
+	applied := func(m node.Memory) float64 { return float64(m.Applied) }
+	for before := -1.0; ; {
+		memory, err := t.memory(ctx)
+		if err != nil {
+			return nil, err
+		}
+		now := sum(memory, applied)
+		if now == before {
+			return memory, nil
+		}
+		before = now
+		if err := pause(ctx, settle); err != nil {
+			return nil, fmt.Errorf("wait until the nodes are quiet: %w", err)
+		}
+	}
+}
+
+func (t Target) memory(ctx context.Context) ([]node.Memory, error) {
+	ctx, cancel := context.WithTimeout(ctx, memoryTimeout)
+	defer cancel()
+	memory, err := t.Memory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the nodes what they take: %w", err)
+	}
+	return memory, nil
+}
+
 // dial signs a user in; connection i begins at another server than i+1.
 func (t Target) dial(ctx context.Context, i int, user wire.UserID, more ...func(*client.Options)) (*client.Client, error) {
 	first := i % len(t.Servers)

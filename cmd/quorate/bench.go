@@ -18,6 +18,7 @@ type benchCmd struct {
 	Connections benchConnectionsCmd `cmd:"" help:"What idle and lightly used sessions cost the nodes."`
 	Fanout      benchFanoutCmd      `cmd:"" help:"Messages into groups, and how long each takes to each member."`
 	History     benchHistoryCmd     `cmd:"" help:"Pages of messages, by sequence and by time, cold and warm."`
+	Cost        benchCostCmd        `cmd:"" help:"Whether a send costs the same in a large world as in a small one."`
 	Failover    benchFailoverCmd    `cmd:"" help:"Kill a node under load, and read everything back."`
 	Login       benchLoginCmd       `cmd:"" help:"Sessions that open, with few and many conversations, alone and all at once."`
 }
