@@ -91,6 +91,7 @@ func (c *Client) Unread(ctx context.Context, conversations ...wire.ConversationI
 	}
 	unreads := make([]Unread, 0, len(p.GetUnreads()))
 	for _, u := range p.GetUnreads() {
+		c.link.seen.note(u.GetConversation(), wire.Offset(u.GetLastOffset()))
 		unreads = append(unreads, Unread{
 			Conversation: wire.ConversationID(u.GetConversation()), Count: u.GetCount(), Mentioned: u.GetMentioned(),
 			Read: wire.Seq(u.GetReadSeq()), Last: wire.Seq(u.GetLastSeq()), Err: errorOf(u.GetError()),

@@ -40,6 +40,13 @@ func (s *nodeSession) doLocked(r *pb.Request) *pb.Response {
 		return &pb.Response{Result: &pb.Response_Cursors{Cursors: &pb.Cursors{Cursors: []*pb.Cursor{
 			{User: s.user, ReadSeq: c.mu.cursors[op.GetCursors.GetConversation()]},
 		}}}}
+	case *pb.Request_GetUnread:
+		out := &pb.Unreads{}
+		for _, id := range op.GetUnread.GetConversations() {
+			l := c.mu.logs[id]
+			out.Unreads = append(out.Unreads, &pb.Unread{Conversation: id, LastSeq: l.seq, LastOffset: uint64(len(l.entries))})
+		}
+		return &pb.Response{Result: &pb.Response_Unreads{Unreads: out}}
 	case *pb.Request_AddMembers:
 		return s.membersLocked(op.AddMembers.GetConversation(), op.AddMembers.GetUsers(), true)
 	case *pb.Request_RemoveMembers:

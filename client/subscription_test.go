@@ -468,8 +468,15 @@ func TestReadsNeverGoBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		read(Range{})
+		c.conversation("milk", "tom")
+		c.say("milk", "1")
+		if all, err := tom.Unread(t.Context(), "milk"); err != nil || all[0].Last != 1 {
+			t.Fatalf("unread is %+v, %v, want the last message to be 1", all, err)
+		}
+		v = tom.Conversation("milk")
+		read(Range{})
 		read(Range{Strong: true})
-		if want := []uint64{0, 5, 6, 7, 0}; !slices.Equal(asked, want) {
+		if want := []uint64{0, 5, 6, 7, 1, 0}; !slices.Equal(asked, want) {
 			t.Errorf("reads asked for at least %v, want %v", asked, want)
 		}
 	})

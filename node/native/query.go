@@ -298,7 +298,7 @@ func (e executor) unread(r *pb.GetUnread) (*pb.Response, error) {
 			return nil, err
 		}
 		out.Unreads = append(out.Unreads, &pb.Unread{
-			Conversation: id, Count: u.Count, Mentioned: u.Mentioned, ReadSeq: uint64(u.Read), LastSeq: uint64(u.Last),
+			Conversation: id, Count: u.Count, Mentioned: u.Mentioned, ReadSeq: uint64(u.Read), LastSeq: uint64(u.Last), LastOffset: uint64(u.Offset),
 		})
 	}
 	return &pb.Response{Result: &pb.Response_Unreads{Unreads: out}}, nil

@@ -25,9 +25,10 @@ const maxMentionScan = 1000
 // Unread is what a member has not read of a conversation.
 type Unread struct {
 	Count     uint64
-	Mentioned bool     // by name or with all, in what is unread
-	Read      wire.Seq // the read cursor
-	Last      wire.Seq // the conversation's last message
+	Mentioned bool        // by name or with all, in what is unread
+	Read      wire.Seq    // the read cursor
+	Last      wire.Seq    // the conversation's last message
+	Offset    wire.Offset // the log's last offset: the answer knows everything up to it
 }
 
 // Unread returns what the user has not read. Where the policy does not count,
@@ -43,7 +44,7 @@ func (s *Queries) Unread(app wire.AppID, id wire.ConversationID, user wire.UserI
 		return Unread{}, closeRefused(v, refused)
 	}
 	read := max(loadCursor(v, sc, user).Read, m.JoinedSeq)
-	u := Unread{Read: read, Last: c.head.seq}
+	u := Unread{Read: read, Last: c.head.seq, Offset: c.head.offset}
 	if c.info.Policy.Unread && read < c.head.seq {
 		u.Count = countUnread(v, c, user, read)
 		u.Mentioned = mentionedAfter(v, sc, user, max(read, c.head.floorSeq))

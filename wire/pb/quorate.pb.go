@@ -4939,6 +4939,7 @@ type Unread struct {
 	ReadSeq       uint64                 `protobuf:"varint,4,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
 	LastSeq       uint64                 `protobuf:"varint,5,opt,name=last_seq,json=lastSeq,proto3" json:"last_seq,omitempty"`
 	Error         *Error                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	LastOffset    uint64                 `protobuf:"varint,7,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"` // the answer knows the log up to here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5013,6 +5014,13 @@ func (x *Unread) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *Unread) GetLastOffset() uint64 {
+	if x != nil {
+		return x.LastOffset
+	}
+	return 0
 }
 
 // Subscribe follows logs from positions: what came after them is pushed, then
@@ -5782,14 +5790,16 @@ const file_wire_quorate_proto_rawDesc = "" +
 	"\tGetUnread\x12$\n" +
 	"\rconversations\x18\x01 \x03(\tR\rconversations\"7\n" +
 	"\aUnreads\x12,\n" +
-	"\aunreads\x18\x01 \x03(\v2\x12.quorate.v1.UnreadR\aunreads\"\xbf\x01\n" +
+	"\aunreads\x18\x01 \x03(\v2\x12.quorate.v1.UnreadR\aunreads\"\xe0\x01\n" +
 	"\x06Unread\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x1c\n" +
 	"\tmentioned\x18\x03 \x01(\bR\tmentioned\x12\x19\n" +
 	"\bread_seq\x18\x04 \x01(\x04R\areadSeq\x12\x19\n" +
 	"\blast_seq\x18\x05 \x01(\x04R\alastSeq\x12'\n" +
-	"\x05error\x18\x06 \x01(\v2\x11.quorate.v1.ErrorR\x05error\"?\n" +
+	"\x05error\x18\x06 \x01(\v2\x11.quorate.v1.ErrorR\x05error\x12\x1f\n" +
+	"\vlast_offset\x18\a \x01(\x04R\n" +
+	"lastOffset\"?\n" +
 	"\tSubscribe\x122\n" +
 	"\tpositions\x18\x01 \x03(\v2\x14.quorate.v1.PositionR\tpositions\"a\n" +
 	"\bPosition\x12$\n" +
