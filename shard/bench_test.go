@@ -33,6 +33,7 @@ func (n *null) Apply(entries []state.LogEntry) ([][]state.Result, error) {
 }
 
 func (n *null) Record() state.Record { return n.record }
+func (n *null) Settle() error        { return nil }
 func (n *null) Reload() error        { return nil }
 
 // BenchmarkSubmit measures a group of one with raft's log in memory.

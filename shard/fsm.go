@@ -20,6 +20,8 @@ type Machine interface {
 	Apply(entries []state.LogEntry) ([][]state.Result, error)
 	// Record says which entry the state is at.
 	Record() state.Record
+	// Settle hands the store all rows of what was applied.
+	Settle() error
 	// Reload reads the record again after the rows were replaced.
 	Reload() error
 }
@@ -122,6 +124,9 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.stopped {
 		return nil, errStopped
 	}
+	if err := f.machine.Settle(); err != nil {
+		return nil, f.fail(fmt.Errorf("settle the state for a snapshot: %w", err))
+	}
 	return snapshot{}, nil
 }
 
@@ -134,6 +139,9 @@ func (f *fsm) Restore(source io.ReadCloser) error {
 	received, err := findInstaller(source)
 	if err != nil {
 		return err
+	}
+	if err := f.machine.Settle(); err != nil {
+		return f.fail(fmt.Errorf("settle the state before an install: %w", err))
 	}
 	// The stores see to it themselves if they fail. A snapshot that is refused,
 	// because the state is newer, has changed nothing.

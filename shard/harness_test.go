@@ -108,6 +108,7 @@ func (l *list) Record() state.Record {
 	return l.record
 }
 
+func (l *list) Settle() error { return nil }
 func (l *list) Reload() error { return nil }
 
 func (l *list) all() []string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,14 +14,23 @@ import (
 )
 
 // State is one replica's copy of a shard. Apply and Reload are called by one
-// goroutine; queries and Record by any.
+// goroutine; queries, Record and Settle by any.
+//
+// The rows that Apply writes are gathered in memory and go to the store when
+// they are many, or when somebody wants to read: many small batches cost several
+// times what one large batch does, in which a row that changed often is written
+// once. Nothing is less durable for it: the store has no log of its own, and
+// after a crash the entries since its last flush are applied again either way.
 type State struct {
 	Queries
 	opts Options
 
-	record Record                 // as of the last entry that was applied, committed or not
-	shown  atomic.Pointer[Record] // as of the last commit
-	broken error                  // why Apply must not go on
+	shown     atomic.Pointer[Record] // as of the last entry that was applied
+	unsettled atomic.Bool            // rows are gathered that the store does not have
+
+	mu     sync.Mutex // over what follows; held by Apply and by who settles
+	record Record
+	broken error // why Apply must not go on
 
 	conversations *cache[conversation]
 	members       *cache[member]
@@ -50,6 +60,7 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 		rings:         newCache[tokenRing](opts.Tokens),
 	}
 	s.decoder, s.txn = newDecoder(), newTxn(s)
+	s.settle = s.Settle
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -57,8 +68,11 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 }
 
 // Reload forgets what is in memory and reads the record again. It must be
-// called after the shard's range was replaced, before the next Apply.
+// called after the shard's range was replaced, before the next Apply; and Settle
+// before the range is replaced, so that nothing from before is written over it.
 func (s *State) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !mutant.On(mutant.StaleCaches) { // a planted bug, see package mutant
 		s.forget()
 	}
@@ -90,8 +104,8 @@ func (s *State) forget() {
 	s.rings.clear()
 }
 
-// Record returns what entry the rows are at. The rows may be a commit behind
-// what is durable: see [pebble.DB.Flush].
+// Record returns what entry the state is at. The rows may be behind what is
+// durable: see [State.Settle] and [pebble.DB.Flush].
 func (s *State) Record() Record { return *s.shown.Load() }
 
 func (s *State) show() {
@@ -99,51 +113,96 @@ func (s *State) show() {
 	s.shown.Store(&r)
 }
 
+// Settle hands the store all rows of what was applied. Queries do it themselves;
+// whoever reads or flushes the store past the State must do it first.
+func (s *State) Settle() error {
+	if !s.unsettled.Load() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	if err := s.commit(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// commit writes what is gathered. The caller holds the lock.
+func (s *State) commit() error {
+	if !s.unsettled.Load() {
+		return nil
+	}
+	if err := s.txn.commit(s.record); err != nil {
+		return err
+	}
+	s.unsettled.Store(false)
+	return nil
+}
+
+// fail ends everything: the caches may know changes that no row has.
+func (s *State) fail(err error) error {
+	s.broken = errors.Join(err, s.txn.reset())
+	s.unsettled.Store(false)
+	s.forget()
+	return s.broken
+}
+
 // Apply applies committed entries in order and returns each one's results, one
 // a command. Entries at or below the applied index are skipped: their results
 // are nil. An error means that the store failed or that a command is not known;
 // nothing after it may be applied, and the host stops the process.
 func (s *State) Apply(entries []LogEntry) ([][]Result, error) {
-	if s.broken != nil {
-		return nil, s.broken
-	}
-	results, err := s.applyAll(entries)
+	b := applyBatch{s: s, t: s.txn}
+	results, err := b.applyAll(entries)
 	if err != nil {
-		// The caches may know changes that no row has.
-		s.broken = errors.Join(err, s.txn.reset())
-		s.forget()
-		return nil, s.broken
+		return nil, err
+	}
+	// Outside of the lock: who is told may ask.
+	for _, a := range b.told {
+		s.opts.Applied(*a)
+	}
+	for _, scrub := range b.scrubs {
+		s.opts.ScrubAt(scrub)
 	}
 	return results, nil
 }
 
-func (s *State) applyAll(entries []LogEntry) ([][]Result, error) {
+func (b *applyBatch) applyAll(entries []LogEntry) ([][]Result, error) {
+	s := b.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return nil, s.broken
+	}
 	results := make([][]Result, len(entries))
-	b := applyBatch{s: s, t: s.txn}
 	for i, e := range entries {
 		if e.Index <= s.record.Applied {
 			continue
 		}
 		var err error
 		if results[i], err = b.entry(e); err != nil {
-			return nil, fmt.Errorf("apply entry %d of term %d: %w", e.Index, e.Term, err)
+			return nil, s.fail(fmt.Errorf("apply entry %d of term %d: %w", e.Index, e.Term, err))
 		}
-		if b.t.own.bytes >= s.opts.BatchBytes || b.scrub != nil {
-			if err := b.commit(); err != nil {
-				return nil, err
+		s.unsettled.Store(true)
+		if b.t.own.large(s.opts.BatchBytes) || b.scrub != nil {
+			if err := b.settle(); err != nil {
+				return nil, s.fail(err)
 			}
 		}
 	}
-	return results, b.commit()
+	return results, b.end()
 }
 
-// applyBatch is the entries that are committed together.
+// applyBatch is the entries that are applied together.
 type applyBatch struct {
-	s       *State
-	t       *txn
-	entries int
-	told    []*Applied
-	scrub   []*Scrub
+	s      *State
+	t      *txn
+	told   []*Applied
+	scrub  []*Scrub // of the last entry, to be started after its commit
+	scrubs []*Scrub // started
 }
 
 // entry applies one entry to the batch.
@@ -179,36 +238,42 @@ func (b *applyBatch) entry(e LogEntry) ([]Result, error) {
 		s.record.Configuration, s.record.ConfigurationIndex = slices.Clone(e.Data), e.Index
 	}
 	s.record.Applied, s.record.Term, s.record.Stamp, s.record.Chain = e.Index, e.Term, stamp, chain
-	b.entries++
 	if t.told != nil {
 		b.told = append(b.told, t.told)
 	}
 	return results, nil
 }
 
-// commit makes the batch's entries visible, then tells who listens.
-func (b *applyBatch) commit() error {
-	if b.entries == 0 {
-		return nil
-	}
-	s := b.s
-	if err := b.t.commit(s.record); err != nil {
+// settle commits, and starts the scrubs that waited for it.
+func (b *applyBatch) settle() error {
+	if err := b.s.commit(); err != nil {
 		return err
+	}
+	for _, scrub := range b.scrub {
+		started, err := b.s.startScrub(scrub)
+		if err != nil {
+			return err
+		}
+		if started {
+			b.scrubs = append(b.scrubs, scrub)
+		}
+	}
+	b.scrub = nil
+	return nil
+}
+
+// end shows what was applied.
+func (b *applyBatch) end() error {
+	s := b.s
+	b.t.clear()
+	if err := b.t.pause(); err != nil {
+		return s.fail(err)
 	}
 	s.show()
 	s.pending.committed()
 	s.conversations.rotate()
 	s.members.rotate()
 	s.rings.rotate()
-	for _, a := range b.told {
-		s.opts.Applied(*a)
-	}
-	for _, scrub := range b.scrub {
-		if err := s.startScrub(scrub); err != nil {
-			return err
-		}
-	}
-	b.entries, b.told, b.scrub = 0, nil, nil
 	return nil
 }
 

@@ -93,6 +93,7 @@ func TestScrub(t *testing.T) {
 	rot := scrubbed(t, slot, [][]LogEntry{entries[:2], entries[2:]}, func(s *State) {
 		key := conversationScope("app", "tea").number(nil, tableMessage, 1)
 		row := appendMessage(nil, &Message{Seq: 1, Body: []byte("0ne")})
+		settle(t, s)
 		if err := s.db.Set(key, row, pebble.NoSync); err != nil {
 			t.Fatal(err)
 		}

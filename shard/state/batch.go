@@ -248,11 +248,17 @@ func (b *batch) write(recordKey, record []byte) error {
 
 // reset drops what was written.
 func (b *batch) reset() error {
-	var err error
-	if b.it != nil {
-		err, b.it = b.it.Close(), nil
-	}
 	b.own.clear()
+	return b.pause()
+}
+
+// pause lets go of the store's files until the next scan.
+func (b *batch) pause() error {
+	if b.it == nil {
+		return nil
+	}
+	err := b.it.Close()
+	b.it = nil
 	return err
 }
 

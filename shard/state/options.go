@@ -4,7 +4,7 @@ import "log/slog"
 
 // Options tune a State. The zero value is ready to use.
 type Options struct {
-	// Applied is told, after the commit and on the goroutine of Apply, what
+	// Applied is told, after it can be read and on the goroutine of Apply, what
 	// each entry changed that edges or sweepers want to know. It must not
 	// block. Default: nobody is told.
 	Applied func(Applied)
@@ -20,8 +20,8 @@ type Options struct {
 	// which is some 3 MB a shard when all are in use.
 	Conversations, Members, Tokens int
 
-	// BatchBytes is how large a batch may grow before it is committed, at the
-	// next border of entries. Default 4 MiB.
+	// BatchBytes is how much is gathered before it goes to the store, at the
+	// next border of entries. Default 256 KiB.
 	BatchBytes int
 
 	// Logger takes the state's log. Default: nothing is logged.
@@ -32,7 +32,7 @@ func (o Options) withDefaults() Options {
 	o.Conversations = orDefault(o.Conversations, 2048)
 	o.Members = orDefault(o.Members, 8192)
 	o.Tokens = orDefault(o.Tokens, 8192)
-	o.BatchBytes = orDefault(o.BatchBytes, 4<<20)
+	o.BatchBytes = orDefault(o.BatchBytes, 256<<10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

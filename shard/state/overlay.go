@@ -48,6 +48,10 @@ const (
 	writeBytes = 16
 )
 
+// large tells whether there is more than so many bytes, or more rows than
+// memory is kept for.
+func (o *overlay) large(bytes int) bool { return o.bytes >= bytes || o.count >= keptRows/2 }
+
 func newOverlay() overlay {
 	return overlay{table: make([]uint32, 4*overlayChunk), heads: map[uint32]*overlayRow{}}
 }

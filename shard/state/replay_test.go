@@ -23,6 +23,7 @@ func TestReplay(t *testing.T) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			g := newGenerator(t, seed)
 			g.generate(250)
+			settle(t, g.lead.state)
 			want := dump(t, g.lead.db)
 			rng := rand.New(rand.NewPCG(seed, 2))
 
@@ -76,6 +77,7 @@ func replayPowerCuts(t *testing.T, g *generator, rng *rand.Rand, want map[string
 	for r.next < len(g.entries) {
 		r.apply(1 + rng.IntN(30))
 		if rng.IntN(3) == 0 {
+			settle(t, r.s)
 			if err := r.db.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -159,6 +161,8 @@ func (r *replica) install(rng *rand.Rand) {
 	r.t.Helper()
 	ahead := newReplica(r.t, r.g, openMem(r.t), Options{})
 	ahead.apply(min(r.next+rng.IntN(50), len(r.g.entries)))
+	settle(r.t, ahead.s)
+	settle(r.t, r.s)
 	replaceRows(r.t, r.db, dump(r.t, ahead.db))
 	if err := r.s.Reload(); err != nil {
 		r.t.Fatal(err)
@@ -169,6 +173,7 @@ func (r *replica) install(rng *rand.Rand) {
 
 func (r *replica) compare(want map[string]string) {
 	r.t.Helper()
+	settle(r.t, r.s)
 	if diff := cmp.Diff(want, dump(r.t, r.db)); diff != "" {
 		r.t.Fatalf("rows differ (-want +got):\n%s", diff)
 	}
@@ -241,6 +246,7 @@ func TestViewSurvivesExcise(t *testing.T) {
 	s := newScript(t)
 	s.do(t, Header{Actor: "ann"}, &CreateConversation{ID: "tea", Preset: PresetBasic})
 	s.do(t, Header{Actor: "ann"}, &SendMessage{Conversation: "tea", Body: []byte("before")})
+	settle(t, s.state)
 	if err := s.db.Flush(); err != nil {
 		t.Fatal(err)
 	}

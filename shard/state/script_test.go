@@ -46,6 +46,13 @@ func newScript(t testing.TB) *script {
 	return s
 }
 
+func settle(t testing.TB, s *State) {
+	t.Helper()
+	if err := s.Settle(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // openMem opens a store in memory that is closed with the test.
 func openMem(t testing.TB) *pebble.DB {
 	t.Helper()
@@ -72,6 +79,9 @@ func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) 
 
 func (s *script) reopen(t testing.TB) {
 	t.Helper()
+	if s.state != nil {
+		settle(t, s.state)
+	}
 	var err error
 	if s.state, err = Open(s.db, wire.SlotRange{Last: wire.Slots - 1}, Options{}); err != nil {
 		t.Fatal(err)

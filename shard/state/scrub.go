@@ -48,19 +48,18 @@ func (c *Scrub) apply(t *txn, _ *Header) Result {
 }
 
 // startScrub opens the iterator over the slots' rows as they are now, right
-// after the entry's commit.
-func (s *State) startScrub(c *Scrub) error {
+// after the entry's commit. It returns false if nobody wants them.
+func (s *State) startScrub(c *Scrub) (bool, error) {
 	if s.opts.ScrubAt == nil {
-		return nil
+		return false, nil
 	}
 	start, end := Bounds(c.Slots)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
 	if err != nil {
-		return fmt.Errorf("open an iterator of slots %s: %w", c.Slots, err)
+		return false, fmt.Errorf("open an iterator of slots %s: %w", c.Slots, err)
 	}
 	c.it = it
-	s.opts.ScrubAt(c)
-	return nil
+	return true, nil
 }
 
 // Hash returns a hash over all rows of the slots but the shard's record. It calls

@@ -159,6 +159,7 @@ func (w *world) sweep() int {
 func (w *world) dump() map[string]string {
 	rows := map[string]string{}
 	for _, s := range w.shards {
+		settle(w.t, s)
 		it, err := w.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 		if err != nil {
 			w.t.Fatal(err)
@@ -214,6 +215,7 @@ func (w *world) replay(rng *rand.Rand) *world {
 			}
 			rest = rest[n:]
 			if rng.IntN(5) == 0 {
+				settle(w.t, s)
 				if err := s.Reload(); err != nil {
 					w.t.Fatal(err)
 				}

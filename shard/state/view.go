@@ -49,6 +49,7 @@ type Queries struct {
 	rng        wire.SlotRange
 	start, end []byte
 	recordKey  []byte
+	settle     func() error // hands the store what was applied
 }
 
 func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
@@ -59,6 +60,9 @@ func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
 // view opens a view of the whole shard. It reads the record through the same
 // iterator, so that time and rows belong together.
 func (s *Queries) view() (*view, error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
 		return nil, fmt.Errorf("open an iterator of the state: %w", err)
