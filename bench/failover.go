@@ -224,31 +224,41 @@ func (r *failoverRun) check(ctx context.Context, rep *FailoverReport) error {
 		if err != nil {
 			return fmt.Errorf("read a conversation back: %w", err)
 		}
-		seen := map[uint64]wire.Seq{}
-		before := uint64(0)
-		for _, m := range found {
-			if seen[m.token] > 0 {
-				twice.Add(1)
-			}
-			seen[m.token] = m.seq
-			if m.token&probeBit != 0 {
-				continue
-			}
-			if m.token < before {
-				unordered.Add(1)
-			}
-			before = m.token
-		}
-		for token, seq := range r.convs[i].acked {
-			acked.Add(1)
-			if seen[token] != seq {
-				lost.Add(1)
-			}
-		}
+		l, n, o := compare(r.convs[i].acked, found)
+		acked.Add(int64(len(r.convs[i].acked)))
+		lost.Add(l)
+		twice.Add(n)
+		unordered.Add(o)
 		return nil
 	})
 	rep.Acknowledged, rep.Lost, rep.Twice, rep.Unordered = int(acked.Load()), int(lost.Load()), int(twice.Load()), int(unordered.Load())
 	return err
+}
+
+// compare counts what of a conversation was acknowledged and is not there, what is
+// there twice, and what stands before an earlier one.
+func compare(acked map[uint64]wire.Seq, found []foundMessage) (lost, twice, unordered int64) {
+	seen := map[uint64]wire.Seq{}
+	before := uint64(0)
+	for _, m := range found {
+		if seen[m.token] > 0 {
+			twice++
+		}
+		seen[m.token] = m.seq
+		if m.token&probeBit != 0 {
+			continue
+		}
+		if m.token < before {
+			unordered++
+		}
+		before = m.token
+	}
+	for token, seq := range acked {
+		if seen[token] != seq {
+			lost++
+		}
+	}
+	return lost, twice, unordered
 }
 
 type foundMessage struct {

@@ -110,7 +110,7 @@ func (b History) Run(ctx context.Context, t Target) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &historyRun{History: b, target: t, name: "bench-set-" + b.Set, rng: rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))}
+	r := &historyRun{History: b, target: t, name: "bench-set-" + b.Set, rng: newRNG(uint64(time.Now().UnixNano()))}
 	if b.Set == "" {
 		r.name = newName()
 	}
@@ -139,6 +139,8 @@ type historyRun struct {
 	times   [][]time.Time // of each conversation: of its first message and of its last
 	found   atomic.Int64  // conversations that were there
 }
+
+func newRNG(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(1, seed)) }
 
 // setup finds or makes the conversations, and fills them.
 func (r *historyRun) setup(ctx context.Context) (err error) {

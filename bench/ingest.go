@@ -101,7 +101,7 @@ func (b Ingest) Run(ctx context.Context, t Target) (Report, error) {
 	if b.Search != nil {
 		rep.Figures, rep.Steps, err = b.Search.run(ctx, t, r.measure)
 		if len(rep.Steps) > 0 {
-			rep.Saturation = rep.Figures.Offered
+			rep.Saturation = rep.Offered
 		}
 		return rep, err
 	}

@@ -97,7 +97,7 @@ func (r *LoginReport) Print(out io.Writer) error {
 	if c := r.Crowd; c != nil {
 		rows = append([][2]string{
 			{"all were there after", fmt.Sprintf("%.2f s; %d sessions with %d conversations each, %d messages missed in %d that had changed", c.Took, c.Sessions, c.Conversations, c.Missed, c.Changed)},
-		}, append(c.Figures.rows("sessions"), rows...)...)
+		}, append(c.rows("sessions"), rows...)...)
 	}
 	fmt.Fprintln(out)
 	return printRows(out, "all at once", rows)
