@@ -10,7 +10,7 @@ import (
 
 // edit replaces a message of the user, by any of his devices.
 func (d *device) edit(ctx context.Context) {
-	in := d.crew.board.pick(d.rng)
+	in := d.pick()
 	m, ok := d.crew.board.message(d.rng, in.id, d.user)
 	if !ok {
 		d.send(ctx)
@@ -28,7 +28,7 @@ func (d *device) edit(ctx context.Context) {
 
 // recall takes a message back, mostly one of the user's.
 func (d *device) recall(ctx context.Context) {
-	in, by := d.crew.board.pick(d.rng), d.user
+	in, by := d.pick(), d.user
 	if d.rng.IntN(6) == 0 {
 		by = "" // anybody's: for managers
 	}

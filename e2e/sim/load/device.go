@@ -29,8 +29,9 @@ type device struct {
 	identities map[[16]byte]client.Identity // of all clients that have ended
 	texts      int
 	made       int
-	outOf      wire.ConversationID // was refused there, not being a member
-	patient    bool                // gives every call its time
+	outOf      wire.ConversationID          // was refused there, not being a member
+	closed     map[wire.ConversationID]bool // may not be joined
+	patient    bool                         // gives every call its time
 	follows    []*follow
 	unsure     []*letter // sends whose outcome is unknown
 	sure       []*letter // some of the last ones that are known
@@ -41,7 +42,7 @@ func newDevice(c *Crew, user wire.UserID, number int, m *mix) *device {
 	return &device{
 		crew: c, user: user, number: number, name: fmt.Sprintf("%s%c", user, 'a'+number), mix: m,
 		rng:  rand.New(rand.NewPCG(c.opts.Seed, uint64(len(c.devices)+2))),
-		last: map[wire.ConversationID]wire.Seq{}, identities: map[[16]byte]client.Identity{},
+		last: map[wire.ConversationID]wire.Seq{}, identities: map[[16]byte]client.Identity{}, closed: map[wire.ConversationID]bool{},
 	}
 }
 
@@ -152,10 +153,23 @@ func (d *device) end(e history.Event, err error) bool {
 	e.Outcome, e.Error = d.outcome(err)
 	e.Node = d.q.Node()
 	d.crew.rec.Add(e)
-	if e.Error == wire.CodeNotMember.String() {
+	switch {
+	case e.Error == wire.CodeNotMember.String():
 		d.outOf = e.Conversation
+	case e.Op == history.OpJoin && e.Outcome == history.Refused:
+		d.closed[e.Conversation] = true
 	}
 	return e.Outcome == history.OK
+}
+
+// pick returns a conversation to do something in, seldom one that the user is out
+// of for good.
+func (d *device) pick() conversation {
+	c := d.crew.board.pick(d.rng)
+	if d.closed[c.id] && d.rng.IntN(8) > 0 {
+		return d.crew.board.all()[0]
+	}
+	return c
 }
 
 // text makes a text that nobody else says: for some, with much after it.

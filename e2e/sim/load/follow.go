@@ -46,7 +46,7 @@ func (f *follow) over() bool {
 // followOne follows one more log, from some place in it.
 func (d *device) followOne(ctx context.Context) {
 	d.follows = slices.DeleteFunc(d.follows, (*follow).over)
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	if d.rng.IntN(6) == 0 {
 		in = ""
 	}

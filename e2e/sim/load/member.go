@@ -100,7 +100,7 @@ func kindName(k client.Kind, unique bool) string {
 	}
 }
 
-func (d *device) join(ctx context.Context) { d.joinIn(ctx, d.crew.board.pick(d.rng).id) }
+func (d *device) join(ctx context.Context) { d.joinIn(ctx, d.pick().id) }
 
 func (d *device) joinIn(ctx context.Context, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpJoin, in)
@@ -110,7 +110,7 @@ func (d *device) joinIn(ctx context.Context, in wire.ConversationID) {
 }
 
 func (d *device) leave(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpLeave, in)
 	defer cancel()
 	e.Users = []wire.UserID{d.user}
@@ -118,7 +118,7 @@ func (d *device) leave(ctx context.Context) {
 }
 
 func (d *device) addSome(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpAdd, in)
 	defer cancel()
 	e.Users = d.users(1 + d.rng.IntN(2))
@@ -128,7 +128,7 @@ func (d *device) addSome(ctx context.Context) {
 }
 
 func (d *device) removeSome(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpRemove, in)
 	defer cancel()
 	e.Users = d.users(1 + d.rng.IntN(2))
@@ -138,7 +138,7 @@ func (d *device) removeSome(ctx context.Context) {
 }
 
 func (d *device) mute(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpMute, in)
 	defer cancel()
 	e.Users = d.users(1)
@@ -165,7 +165,7 @@ func skip(e *history.Event, skipped []client.Skipped, already wire.Code) {
 	}
 }
 
-func (d *device) members(ctx context.Context) { d.readMembers(ctx, d.crew.board.pick(d.rng).id) }
+func (d *device) members(ctx context.Context) { d.readMembers(ctx, d.pick().id) }
 
 func (d *device) readMembers(ctx context.Context, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpMembers, in)

@@ -10,7 +10,7 @@ import (
 
 // readHistory reads a page of messages from some place, in some direction.
 func (d *device) readHistory(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	r := client.Range{Limit: 1 + d.rng.IntN(20), Strong: d.rng.IntN(2) == 0}
 	if last := d.last[in]; last > 0 && d.rng.IntN(2) == 0 {
 		r.FromSeq = 1 + wire.Seq(d.rng.Uint64N(uint64(last)))
@@ -40,7 +40,7 @@ func (d *device) saw(in wire.ConversationID, last wire.Seq) { d.last[in] = max(d
 
 // readLog reads some of a conversation's log, or of the user's own.
 func (d *device) readLog(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	if d.rng.IntN(8) == 0 {
 		in = ""
 	}
@@ -74,7 +74,7 @@ func (d *device) logPage(ctx context.Context, in wire.ConversationID, after wire
 // markRead moves the read cursor and waits: to the newest message that was seen,
 // to an older one, or past all.
 func (d *device) markRead(ctx context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	to := d.last[in]
 	switch {
 	case d.rng.IntN(8) == 0:
@@ -94,7 +94,7 @@ func (d *device) markRead(ctx context.Context) {
 
 // mark moves the cursors without waiting: nobody knows when, or whether.
 func (d *device) mark(context.Context) {
-	in := d.crew.board.pick(d.rng).id
+	in := d.pick().id
 	to := d.last[in]
 	if to == 0 {
 		return
@@ -106,7 +106,7 @@ func (d *device) mark(context.Context) {
 	})
 }
 
-func (d *device) cursors(ctx context.Context) { d.readCursors(ctx, d.crew.board.pick(d.rng).id) }
+func (d *device) cursors(ctx context.Context) { d.readCursors(ctx, d.pick().id) }
 
 func (d *device) readCursors(ctx context.Context, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpCursors, in)
@@ -121,7 +121,7 @@ func (d *device) readCursors(ctx context.Context, in wire.ConversationID) {
 	d.end(e, err)
 }
 
-func (d *device) unread(ctx context.Context) { d.readUnread(ctx, d.crew.board.pick(d.rng).id) }
+func (d *device) unread(ctx context.Context) { d.readUnread(ctx, d.pick().id) }
 
 func (d *device) readUnread(ctx context.Context, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpUnread, in)

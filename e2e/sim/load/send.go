@@ -40,7 +40,7 @@ func (d *device) newLetter(in conversation) *letter {
 func (d *device) other() wire.UserID { return userName(d.rng.IntN(d.crew.opts.Users)) }
 
 func (d *device) send(ctx context.Context) {
-	d.post(ctx, d.newLetter(d.crew.board.pick(d.rng)))
+	d.post(ctx, d.newLetter(d.pick()))
 }
 
 // post sends a letter, for the first time or again, and files it.
@@ -94,7 +94,7 @@ func (d *device) file(l *letter, o history.Outcome) {
 // sendMany sends some at once, so that they share entries and are in flight
 // together when something breaks.
 func (d *device) sendMany(ctx context.Context) {
-	in := d.crew.board.pick(d.rng)
+	in := d.pick()
 	ctx, cancel, first := d.call(ctx, history.OpSend, in.id)
 	defer cancel()
 	var all sync.WaitGroup
