@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"github.com/BurntSushi/toml"
@@ -41,6 +40,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	calmMonitor(logger)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watchParent(cancel)
@@ -96,14 +96,6 @@ func readConfig(path string) (node.Config, error) {
 		return node.Config{}, misused("%s:\n%v", path, err)
 	}
 	return cfg, nil
-}
-
-// setProcessors lets more goroutines than processors run at once, since each
-// sync of the disk blocks one. Several nodes on one machine do not need it.
-func setProcessors(cfg node.Config) {
-	if os.Getenv("GOMAXPROCS") == "" && !cfg.SharedMachine {
-		runtime.GOMAXPROCS(max(4, 2*runtime.NumCPU()))
-	}
 }
 
 // watchParent calls stop when the process that started this one has ended, if it
