@@ -19,10 +19,10 @@ type book struct {
 
 // record is what a step's file holds.
 type record struct {
-	Name    string            `json:"name"`
-	Command string            `json:"command"`
-	Shards  int               `json:"shards"`
-	Reports []json.RawMessage `json:"reports"` // one a round, as quorate bench has printed them
+	Name    string          `json:"name"`
+	Command string          `json:"command"`
+	Shards  int             `json:"shards"` // of the cluster; 0: the command says
+	Report  json.RawMessage `json:"report"` // as quorate bench has printed it
 }
 
 // natsFile is the file of the comparison with NATS.
@@ -87,26 +87,11 @@ func keepJSON(path string, figures any) error {
 	return nil
 }
 
-// all returns a step's reports; none: it was not measured.
-func (b *book) all(name string) []report {
-	r, ok := b.records[name]
-	if !ok {
-		return nil
+// report returns a step's report; the zero report: it was not measured.
+func (b *book) report(name string) report {
+	var r report
+	if rec, ok := b.records[name]; ok {
+		_ = json.Unmarshal(rec.Report, &r) // it was read as JSON, and a field of another type is as good as absent
 	}
-	var all []report
-	for _, text := range r.Reports {
-		var one report
-		if json.Unmarshal(text, &one) == nil {
-			all = append(all, one)
-		}
-	}
-	return all
-}
-
-// first returns a step's first report; the zero report: it was not measured.
-func (b *book) first(name string) report {
-	if all := b.all(name); len(all) > 0 {
-		return all[0]
-	}
-	return report{}
+	return r
 }

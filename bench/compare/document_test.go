@@ -16,27 +16,22 @@ import (
 func exampleBook(t *testing.T) *book {
 	t.Helper()
 	b := &book{dir: t.TempDir(), records: map[string]*record{}, nats: example()}
-	raw := func(texts ...string) []json.RawMessage {
-		var all []json.RawMessage
-		for _, text := range texts {
-			all = append(all, json.RawMessage(text))
-		}
-		return all
-	}
 	const setting = `"scenario":"ingest","commit":"abcdef","machine":{"cores":2,"cpu":"a machine","kernel":"linux 6","go":"go1"}`
-	for _, r := range []*record{
-		{Name: "ingest-200", Command: "quorate bench ingest --rate 200", Reports: raw(
-			`{` + setting + `,"offered_per_s":200,"completed_per_s":199.9,"latency_ms":{"p50":1.5,"p99":6,"p99_9":9,"max":12.25},"server_cpu_us_per_message":432.1,"disk_bytes_per_payload_byte":12.5,"sync_ms":{"p50":0.5,"p99":3}}`)},
-		{Name: "ingest-search", Command: "quorate bench ingest --search", Reports: raw(
-			`{` + setting + `,"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20},"saturation_per_s":1500,"steps":[
-				{"offered_per_s":1000,"completed_per_s":1000,"latency_ms":{"p50":1.5,"p99":10}},
-				{"offered_per_s":2250,"completed_per_s":1700,"latency_ms":{"p50":300,"p99":900},"failed":"completed 75 %"},
-				{"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20}}]}`)},
-		{Name: "members-2", Command: "quorate bench ingest --members 2", Reports: raw(
-			`{`+setting+`,"completed_per_s":1000,"server_cpu_us_per_message":100}`, `{"completed_per_s":3000,"server_cpu_us_per_message":90}`, `{"completed_per_s":2000,"server_cpu_us_per_message":300}`)},
-		{Name: "fanout-2", Command: "quorate bench fanout --members 2", Reports: raw(`{"commit":"abcdef","sessions":500,"members":2,"groups":250,"deliveries_per_s":20000,"delivery_ms":{"p50":1,"p99":2}}`)},
-		{Name: "fanout-1000", Command: "quorate bench fanout --members 1000", Reports: raw(`{"commit":"abcdef","sessions":500,"members":1000,"groups":1,"deliveries_per_s":200000,"delivery_ms":{"p50":10,"p99":99.5}}`)},
+	for name, text := range map[string]string{
+		"ingest-200": `{` + setting + `,"offered_per_s":200,"completed_per_s":199.9,"latency_ms":{"p50":1.5,"p99":6,"p99_9":9,"max":12.25},
+			"server_cpu_us_per_message":432.1,"disk_bytes_per_payload_byte":12.5,"sync_ms":{"p50":0.5,"p99":3}}`,
+		"ingest-search": `{` + setting + `,"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20},"saturation_per_s":1500,"steps":[
+			{"offered_per_s":1000,"completed_per_s":1000,"latency_ms":{"p50":1.5,"p99":10}},
+			{"offered_per_s":2250,"completed_per_s":1700,"latency_ms":{"p50":300,"p99":900},"failed":"completed 75 %"},
+			{"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20}}]}`,
+		"fanout-2":    `{"commit":"abcdef","sessions":500,"members":2,"groups":250,"deliveries_per_s":20000,"delivery_ms":{"p50":1,"p99":2}}`,
+		"fanout-1000": `{"commit":"abcdef","sessions":500,"members":1000,"groups":1,"deliveries_per_s":200000,"delivery_ms":{"p50":10,"p99":99.5}}`,
+		"history":     `{"commit":"abcdef","reads":[{"by":"seq","cache":"cold","completed_per_s":1000,"messages_per_s":50000,"latency_ms":{"p50":1}},{"by":"time","cache":"warm"}]}`,
+		"login":       `{"commit":"abcdef","alone":[{"conversations":1,"latency_ms":{"p50":3}},{"conversations":5000,"latency_ms":{"p50":30}}],"crowd":{"sessions":500,"conversations":50,"missed":25,"took_s":2.5}}`,
+		"failover":    `{"commit":"abcdef","conversations":10000,"longest_without_success_ms":2345.6,"again_ms":{"p50":700,"p99":1500,"max":2100},"acknowledged":13000}`,
+		"cost":        `{"commit":"abcdef","comparisons":[{"of":"members","small":{"size":2,"server_cpu_us_per_message":100},"large":{"size":10000,"server_cpu_us_per_message":110},"ratio":1.1}]}`,
 	} {
+		r := &record{Name: name, Command: "quorate bench " + name, Shards: 16, Report: json.RawMessage(text)}
 		if err := b.keep(r); err != nil {
 			t.Fatal(err)
 		}

@@ -116,33 +116,27 @@ func (s *suiteRun) group(ctx context.Context, g group) (err error) {
 			err = os.RemoveAll(dir)
 		}
 	}()
-	fmt.Fprintf(s.progress, "%s  %s: starting a cluster of %d shards\n", time.Now().Format(time.TimeOnly), g.section, g.shards)
-	cluster, err := (&quorateSystem{exe: s.quorate, shards: g.shards}).start(ctx, dir)
-	if err != nil {
-		return fmt.Errorf("%s: start a cluster: %w", g.section, err)
-	}
-	defer cluster.stop()
-	records := make([]*record, len(wanted))
-	for range g.rounds {
-		for i, one := range wanted {
-			if records[i] == nil {
-				records[i] = &record{Name: one.name, Shards: g.shards}
-			}
-			if err := s.step(ctx, cluster.(*runningQuorate), one, records[i]); err != nil {
-				return fmt.Errorf("%s: %w", one.name, err)
-			}
+	var env []string
+	if g.shards > 0 {
+		fmt.Fprintf(s.progress, "%s  %s: starting a cluster of %d shards\n", time.Now().Format(time.TimeOnly), g.section, g.shards)
+		cluster, err := startQuorate(ctx, &quorateSystem{exe: s.quorate, shards: g.shards}, dir)
+		if err != nil {
+			return fmt.Errorf("%s: start a cluster: %w", g.section, err)
 		}
+		defer cluster.stop()
+		env = cluster.env()
 	}
-	for _, r := range records {
-		if err := s.book.keep(r); err != nil {
-			return err
+	for _, one := range wanted {
+		if err := s.step(ctx, dir, env, g.shards, one); err != nil {
+			return fmt.Errorf("%s: %w", one.name, err)
 		}
 	}
 	return nil
 }
 
-// step runs quorate bench, and adds what it prints to the record.
-func (s *suiteRun) step(ctx context.Context, cluster *runningQuorate, one step, r *record) error {
+// step runs quorate bench, and keeps what it prints. It speaks to the cluster
+// that its environment tells it of, or starts one in the directory.
+func (s *suiteRun) step(ctx context.Context, dir string, env []string, shards int, one step) error {
 	args := append([]string{"bench"}, one.args...)
 	if one.rate != nil {
 		rate := one.rate(s.book)
@@ -151,26 +145,32 @@ func (s *suiteRun) step(ctx context.Context, cluster *runningQuorate, one step, 
 		}
 		args = append(args, "--rate", fmt.Sprintf("%.0f", rate))
 	}
-	r.Command = "quorate " + strings.Join(args, " ")
-	fmt.Fprintf(s.progress, "%s    %s\n", time.Now().Format(time.TimeOnly), r.Command)
-	p, err := cluster.bench(ctx, append(args, "--json", "--probe-dir", cluster.dir)...)
+	command := "quorate " + strings.Join(args, " ")
+	fmt.Fprintf(s.progress, "%s    %s\n", time.Now().Format(time.TimeOnly), command)
+	where := "--probe-dir"
+	if shards == 0 {
+		where = "--dir"
+	}
+	p, err := prepare(ctx, filepath.Join(dir, one.name+".log"), s.quorate, append(args, "--json", where, dir)...)
 	if err != nil {
 		return err
 	}
 	var out bytes.Buffer
-	p.cmd.Stdout = &out
+	p.cmd.Stdout, p.cmd.Env = &out, env
 	if err := p.start(); err != nil {
 		return err
 	}
 	<-p.ended
-	if !json.Valid(out.Bytes()) || out.Len() == 0 {
+	if !json.Valid(out.Bytes()) {
 		return p.gone()
 	}
 	if p.err != nil { // there is a report that says what failed
-		fmt.Fprintf(s.progress, "            %v: %s\n", p.err, lastLine(p.log.Name()))
+		fmt.Fprintf(s.progress, "            %s\n", lastLine(p.log.Name()))
 	}
-	r.Reports = append(r.Reports, bytes.TrimSpace(out.Bytes()))
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.book.keep(&record{Name: one.name, Command: command, Shards: shards, Report: bytes.TrimSpace(out.Bytes())})
 }
 
 func lastLine(path string) string {

@@ -157,7 +157,7 @@ func (b *book) charts() map[string]chart {
 		charts["nats-cpu"] = b.nats.bars("Processor time of all servers for a message", "µs", func(s *sample) float64 { return s.ServerCPU })
 		charts["nats-p99"] = b.nats.bars("99 of 100 messages are acknowledged within", "ms", func(s *sample) float64 { return s.Latency.P99 })
 	}
-	if search := b.first("ingest-search"); len(search.Steps) > 1 {
+	if search := b.report("ingest-search"); len(search.Steps) > 1 {
 		charts["latency"] = latencyCurves(search.Steps)
 	}
 	if fanout := b.fanoutBars(); len(fanout.groups) > 1 {
@@ -214,7 +214,7 @@ func latencyCurves(steps []searchStep) *curves {
 func (b *book) fanoutBars() *bars {
 	c := &bars{title: "Deliveries, by members of a group", y: "deliveries/s", series: []string{"deliveries/s"}, values: [][]float64{nil}}
 	for _, members := range []int{2, 10, 100, 1000, 10_000} {
-		if r := b.first(fmt.Sprintf("fanout-%d", members)); r.Members > 0 {
+		if r := b.report(fmt.Sprintf("fanout-%d", members)); r.Members > 0 {
 			c.groups = append(c.groups, number(float64(members), 0))
 			c.values[0] = append(c.values[0], r.Deliveries)
 		}

@@ -33,6 +33,14 @@ const quorateReadyTimeout = 30 * time.Second
 
 // start implements system.
 func (s *quorateSystem) start(ctx context.Context, dir string) (running, error) {
+	r, err := startQuorate(ctx, s, dir)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func startQuorate(ctx context.Context, s *quorateSystem, dir string) (*runningQuorate, error) {
 	const perNode = 10 // ports of a node in quorate dev
 	port, err := freeBlock(ctx, nodes*perNode)
 	if err != nil {
@@ -141,15 +149,10 @@ func (r *runningQuorate) servers() []int { return r.pids }
 
 // load implements running.
 func (r *runningQuorate) load(ctx context.Context, l load) (*process, error) {
-	return r.bench(ctx, "bench", "ingest", "--json",
+	p, err := prepare(ctx, filepath.Join(r.dir, "load.log"), r.exe, "bench", "ingest", "--json",
 		"--connections", fmt.Sprint(l.connections), "--conversations", fmt.Sprint(l.conversations),
 		"--in-flight", fmt.Sprint(l.inFlight), "--body", fmt.Sprint(l.body),
 		"--warmup", l.warmup.String(), "--duration", l.duration.String())
-}
-
-// bench prepares a quorate that speaks with this cluster.
-func (r *runningQuorate) bench(ctx context.Context, args ...string) (*process, error) {
-	p, err := prepare(ctx, filepath.Join(r.dir, "load.log"), r.exe, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,60 +13,63 @@ type step struct {
 	rate  func(*book) float64 // where --rate follows from what was measured before; nil: it does not
 }
 
-// group is steps on one new cluster. With several rounds, the steps take turns,
-// and their medians are told.
+// group is steps on one cluster.
 type group struct {
-	section string
-	shards  int
-	rounds  int
+	section string // of the document
+	shards  int    // of a new cluster; 0: each step starts nodes of its own
 	steps   []step
 }
+
+const shards = 16
 
 // suite is all that docs/performance.md tells of Quorate by itself. d is how long
 // most steps measure.
 func suite(d time.Duration) []group {
-	bench := func(name, title, scenario string, args ...string) step {
-		return step{name: name, title: title, args: append([]string{scenario, "--duration", d.String()}, args...)}
-	}
-	half := bench("ingest-half", "half of what is sustained", "ingest")
-	half.rate = func(b *book) float64 { return b.first("ingest-search").Saturation / 2 }
-	over := bench("ingest-over", "10 times what is sustained", "ingest", "--limit", "1000000")
-	over.rate = func(b *book) float64 { return b.first("ingest-search").Saturation * 10 }
 	return []group{
-		{section: "rates", shards: 16, rounds: 1, steps: []step{
-			bench("ingest-200", "200 a second", "ingest", "--rate", "200"),
-			{name: "ingest-search", title: "search", args: []string{"ingest", "--search", "--warmup", "1s", "--duration", (d / 2).String(), "--search-p99", "100ms"}},
-			half,
+		{section: "rates", shards: shards, steps: rates(d)},
+		{section: "sizes", shards: shards, steps: sizes(d)},
+		{section: "cost", steps: []step{
+			{name: "cost", args: []string{"cost", "--rate", "1000", "--warmup", "1s", "--duration", (d / 3).String()}},
 		}},
-		{section: "sizes", shards: 16, rounds: 1, steps: sizes(bench)},
-		{section: "cost", shards: 16, rounds: 3, steps: []step{
-			bench("members-2", "conversations of 2 members", "ingest", "--conversations", "8", "--members", "2"),
-			bench("members-10000", "conversations of 10,000 members", "ingest", "--conversations", "8", "--members", "10000"),
+		{section: "fanout", shards: shards, steps: fanouts(d)},
+		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket")}},
+		{section: "sessions", shards: shards, steps: []step{connections("quic", "QUIC")}},
+		{section: "history", shards: shards, steps: []step{
+			{name: "history", args: []string{"history", "--conversations", "1000", "--in-flight", "16", "--duration", d.String()}},
 		}},
-		{section: "fanout", shards: 16, rounds: 1, steps: groups(bench)},
-		{section: "sessions", shards: 16, rounds: 1, steps: []step{
-			{name: "sessions-ws", title: "WebSocket", args: []string{"connections", "--sessions", "5000", "--transport", "ws"}},
-		}},
-		{section: "sessions", shards: 16, rounds: 1, steps: []step{
-			{name: "sessions-quic", title: "QUIC", args: []string{"connections", "--sessions", "5000", "--transport", "quic"}},
-		}},
-		{section: "overload", shards: 16, rounds: 1, steps: []step{over}},
+		{section: "login", shards: shards, steps: []step{{name: "login", args: []string{"login"}}}},
+		{section: "failover", steps: []step{{name: "failover", args: []string{"failover", "--conversations", "10000", "--rate", "1000"}}}},
+	}
+}
+
+// rates are how late answers are by the rate of messages, up to ten times as
+// many as it can take.
+func rates(d time.Duration) []step {
+	sustained := func(times float64) func(*book) float64 {
+		return func(b *book) float64 { return b.report("ingest-search").Saturation * times }
+	}
+	return []step{
+		{name: "ingest-200", title: "200 a second", args: []string{"ingest", "--rate", "200", "--duration", d.String()}},
+		{name: "ingest-search", title: "what is sustained", args: []string{"ingest", "--search", "--warmup", "1s", "--duration", (d / 2).String()}},
+		{name: "ingest-half", title: "half of that", args: []string{"ingest", "--duration", d.String()}, rate: sustained(0.5)},
+		{name: "ingest-over", title: "10 times that", args: []string{"ingest", "--conversations", "1000", "--duration", d.String()}, rate: sustained(10)},
 	}
 }
 
 // sizes are bodies of several sizes, over both transports.
-func sizes(bench func(name, title, scenario string, args ...string) step) []step {
-	var all []step
-	for _, bytes := range []int{128, 256, 1024, 4096} {
-		all = append(all, bench(fmt.Sprintf("ingest-%d-bytes", bytes), fmt.Sprintf("%d B, WebSocket", bytes), "ingest",
-			"--in-flight", "512", "--body", fmt.Sprint(bytes), "--transport", "ws"))
+func sizes(d time.Duration) []step {
+	size := func(bytes int, name, transport string) step {
+		return step{name: fmt.Sprintf("size-%d-%s", bytes, transport), title: fmt.Sprintf("%s B, %s", number(float64(bytes), 0), name), args: []string{
+			"ingest", "--in-flight", "512", "--body", fmt.Sprint(bytes), "--transport", transport, "--duration", d.String(),
+		}}
 	}
-	return append(all, bench("ingest-quic", "256 B, QUIC", "ingest", "--in-flight", "512", "--transport", "quic"))
+	const ws, webSocket = "ws", "WebSocket"
+	return []step{size(128, webSocket, ws), size(256, webSocket, ws), size(1024, webSocket, ws), size(4096, webSocket, ws), size(256, "QUIC", "quic")}
 }
 
-// groups are conversations of several sizes, all of whose online members are
-// told of every message.
-func groups(bench func(name, title, scenario string, args ...string) step) []step {
+// fanouts are groups of several sizes, whose online members are each told of
+// every message.
+func fanouts(d time.Duration) []step {
 	var all []step
 	for _, g := range []struct{ groups, members, online, inFlight string }{
 		{"250", "2", "1", "256"},
@@ -75,8 +78,13 @@ func groups(bench func(name, title, scenario string, args ...string) step) []ste
 		{"1", "1000", "0.5", "16"},
 		{"1", "10000", "0.05", "16"},
 	} {
-		all = append(all, bench("fanout-"+g.members, g.groups+" × "+g.members, "fanout",
-			"--groups", g.groups, "--members", g.members, "--online", g.online, "--in-flight", g.inFlight, "--transport", "ws"))
+		all = append(all, step{name: "fanout-" + g.members, args: []string{
+			"fanout", "--groups", g.groups, "--members", g.members, "--online", g.online, "--in-flight", g.inFlight, "--transport", "ws", "--duration", d.String(),
+		}})
 	}
 	return all
+}
+
+func connections(transport, title string) step {
+	return step{name: "sessions-" + transport, title: title, args: []string{"connections", "--sessions", "5000", "--transport", transport}}
 }
