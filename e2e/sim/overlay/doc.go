@@ -1,4 +1,4 @@
-// Package overlay makes a build overlay for Go's runtime, under which a program
+// Package overlay makes a build overlay for Go's own tree, under which a program
 // whose goroutines all live in one testing/synctest bubble does the same thing
 // whenever it is started with the same seed.
 //

@@ -6,15 +6,15 @@ import (
 	"io/fs"
 )
 
-// edit replaces a piece of a file of the runtime.
+// edit replaces a piece of a file of Go's tree.
 type edit struct {
 	why      string
 	old, new string
 }
 
-// edits are by file, below runtime.
+// edits are by file, below the tree's src.
 var edits = map[string][]edit{
-	"rand.go": {
+	"runtime/rand.go": {
 		{
 			why: "strconv reads the seed",
 			old: "\t\"internal/runtime/math\"\n",
@@ -31,32 +31,73 @@ var edits = map[string][]edit{
 			new: "\tif gp := mp.curg; gp != nil && gp.bubble != nil {\n\t\treturn simNext()\n\t}\n\tc := &mp.chacha8\n\tfor {",
 		},
 	},
-	"select.go": {{
+	"runtime/select.go": {{
 		why: "which ready case a select takes",
 		old: "j := cheaprandn(uint32(norder + 1))",
 		new: "j := simCheaprandn(uint32(norder + 1))",
 	}},
-	"time.go": {{
+	"runtime/time.go": {{
 		why: "the order of timers of one moment",
 		old: "t.rand = cheaprand()",
 		new: "t.rand = simCheaprand()",
 	}},
-	"synctest.go": {{
+	"runtime/synctest.go": {{
 		why: "each bubble begins the stream anew",
 		old: "\tgp.bubble = bubble\n",
 		new: "\tsimReset()\n\tgp.bubble = bubble\n",
 	}},
-	"sema.go": {{
+	"runtime/sema.go": {{
 		why: "a mutex is never handed over out of turn because somebody waits for more than a real millisecond",
 		old: "func internal_sync_nanotime() int64 {\n",
 		new: "func internal_sync_nanotime() int64 {\n\tif getg().bubble != nil {\n\t\treturn 0\n\t}\n",
 	}},
-	"proc.go": {{
+	"runtime/proc.go": {{
 		why: "no goroutine is interrupted because it runs for long",
 		old: "const forcePreemptNS = 10 * 1000 * 1000",
 		new: "const forcePreemptNS = 3600 * 1000 * 1000 * 1000",
 	}},
+	"context/context.go": {
+		{
+			why: "slices puts children in order",
+			old: "\t\"internal/reflectlite\"\n",
+			new: "\t\"internal/reflectlite\"\n\t\"slices\"\n",
+		},
+		{
+			why: "children are numbered",
+			old: "\tchildren map[canceler]struct{} //",
+			new: "\tlastChild uint64\n\tchildren map[canceler]uint64 //",
+		},
+		{
+			why: "children are numbered",
+			old: "p.children = make(map[canceler]struct{})",
+			new: "p.children = make(map[canceler]uint64)",
+		},
+		{
+			why: "children are numbered",
+			old: "p.children[child] = struct{}{}",
+			new: "p.lastChild++\n\t\t\tp.children[child] = p.lastChild",
+		},
+		{
+			why: "children end in the order in which they were made, not by where they lie in memory",
+			old: "for child := range c.children {",
+			new: "for _, child := range simInOrder(c.children) {",
+		},
+	},
 }
+
+// added is what stands at the end of files.
+var added = map[string]string{"runtime/rand.go": stream, "context/context.go": inOrder}
+
+const inOrder = `
+func simInOrder(children map[canceler]uint64) []canceler {
+	ordered := make([]canceler, 0, len(children))
+	for child := range children {
+		ordered = append(ordered, child)
+	}
+	slices.SortFunc(ordered, func(a, b canceler) int { return int(children[a]) - int(children[b]) })
+	return ordered
+}
+`
 
 // stream is added to rand.go. Plain cheaprand stays as it is: the runtime also
 // calls it for things of its own, at moments that differ from run to run.
@@ -97,19 +138,19 @@ func simCheaprandn(n uint32) uint32 {
 }
 `
 
-// change returns the changed files of a runtime, or every edit that does not fit.
-func change(runtime fs.FS) (map[string]string, error) {
+// change returns the changed files of a tree, or every edit that does not fit.
+func change(src fs.FS) (map[string]string, error) {
 	changed := map[string]string{}
 	var errs []error
 	for _, name := range sorted(edits) {
-		text, err := fs.ReadFile(runtime, name)
+		text, err := fs.ReadFile(src, name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%w: %w", ErrNoFit, err))
 			continue
 		}
 		changed[name], err = edited(name, string(text), edits[name])
+		changed[name] += added[name]
 		errs = append(errs, err)
 	}
-	changed["rand.go"] += stream
 	return changed, errors.Join(errs...)
 }

@@ -38,18 +38,18 @@ func Write(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ask go for its tree: %w", err)
 	}
-	runtime := filepath.Join(strings.TrimSpace(string(out)), "src", "runtime")
-	files, err := change(os.DirFS(runtime))
+	src := filepath.Join(strings.TrimSpace(string(out)), "src")
+	files, err := change(os.DirFS(src))
 	if err != nil {
-		return "", fmt.Errorf("make an overlay of %s: %w", runtime, err)
+		return "", fmt.Errorf("make an overlay of %s: %w", src, err)
 	}
 	replace := map[string]string{}
 	for name, text := range files {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return "", fmt.Errorf("write an overlay: %w", err)
 		}
-		replace[filepath.Join(runtime, name)] = path
+		replace[filepath.Join(src, name)] = path
 	}
 	list, err := json.MarshalIndent(map[string]any{"Replace": replace}, "", "\t")
 	if err != nil {
@@ -67,7 +67,7 @@ func edited(file, text string, edits []edit) (string, error) {
 	var errs []error
 	for _, e := range edits {
 		if n := strings.Count(text, e.old); n != 1 {
-			errs = append(errs, fmt.Errorf("%w: runtime/%s has %q %d times, want once (%s)", ErrNoFit, file, e.old, n, e.why))
+			errs = append(errs, fmt.Errorf("%w: %s has %q %d times, want once (%s)", ErrNoFit, file, e.old, n, e.why))
 			continue
 		}
 		text = strings.Replace(text, e.old, e.new, 1)

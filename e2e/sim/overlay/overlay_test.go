@@ -14,8 +14,10 @@ import (
 const program = `package m
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +45,17 @@ func TestPrint(t *testing.T) {
 				fmt.Print(v)
 			}
 		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for i := range 30 {
+			child, _ := context.WithCancel(ctx)
+			all.Go(func() {
+				<-child.Done()
+				fmt.Print(" child ", i)
+			})
+		}
+		cancel()
+		all.Wait()
 		for i := range 20 {
 			time.AfterFunc(time.Second, func() { fmt.Print(" timer ", i) })
 		}
@@ -103,12 +116,12 @@ func TestReplay(t *testing.T) {
 }
 
 func TestAnotherGo(t *testing.T) {
-	runtime := fstest.MapFS{}
+	src := fstest.MapFS{}
 	for name := range edits {
-		runtime[name] = &fstest.MapFile{Data: []byte("package runtime\n")}
+		src[name] = &fstest.MapFile{Data: []byte("package runtime\n")}
 	}
-	delete(runtime, "time.go")
-	_, err := change(runtime)
+	delete(src, "runtime/time.go")
+	_, err := change(src)
 	if !errors.Is(err, ErrNoFit) {
 		t.Fatalf("got %v", err)
 	}
