@@ -29,12 +29,16 @@ func (c *Cost) rows() [][2]string {
 	if !c.Known {
 		return [][2]string{{"cost", "not measured: the nodes could not be asked"}}
 	}
-	return [][2]string{
+	rows := [][2]string{
 		{"server CPU", fmt.Sprintf("%.1f µs for each, %.2f cores of all nodes; the bench itself %.2f", c.ServerCPU, c.ServerCores, c.BenchCores)},
-		{"disk", fmt.Sprintf("%.1f bytes written for each byte of payload, on all nodes; %d syncs", c.DiskBytes, c.Syncs)},
-		{"a sync ms", c.Sync.String()},
 		{"server memory", fmt.Sprintf("%.0f MiB of all nodes", float64(c.RSS)/(1<<20))},
 	}
+	if c.Syncs == 0 { // nothing was written
+		return rows
+	}
+	return append(rows,
+		[2]string{"disk", fmt.Sprintf("%.1f bytes written for each byte of payload, on all nodes; %d syncs", c.DiskBytes, c.Syncs)},
+		[2]string{"a sync ms", c.Sync.String()})
 }
 
 // askTimeout bounds a question to all nodes, but for those that collect garbage.

@@ -56,14 +56,10 @@ type Cluster struct {
 // Start runs "quorate dev" and waits until it is ready. The test's end stops it.
 func Start(t *testing.T, port int, args ...string) *Cluster {
 	t.Helper()
-	binary, err := filepath.Abs("../bin/quorate")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	c := &Cluster{t: t, binary: binary, profile: filepath.Join(dir, "profile.json")}
+	c := &Cluster{t: t, binary: binary(t), profile: filepath.Join(dir, "profile.json")}
 	args = append([]string{"dev", "--json", "--dir", filepath.Join(dir, "data"), "--port", fmt.Sprint(port)}, args...)
-	c.dev = exec.Command(binary, args...) //nolint:noctx // it is told to stop, in order
+	c.dev = exec.Command(c.binary, args...) //nolint:noctx // it is told to stop, in order
 	c.dev.Env = append(os.Environ(), "QUORATE_PROFILE="+c.profile)
 	c.dev.Stderr = os.Stderr
 	out, err := c.dev.StdoutPipe()
@@ -83,6 +79,16 @@ func Start(t *testing.T, port int, args ...string) *Cluster {
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
 	return c
+}
+
+// binary is the program that is tested.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../bin/quorate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func (c *Cluster) stop() {

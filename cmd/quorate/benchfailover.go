@@ -21,7 +21,7 @@ type benchFailoverCmd struct {
 
 // Help is what --help adds.
 func (benchFailoverCmd) Help() string {
-	return `It starts a cluster of its own, kills the node that leads most shards with SIGKILL while messages are sent, and reads everything back at the end. The longest time without success is how long any message of any conversation waited for its acknowledgement. It exits with 1 if anything acknowledged is lost, is there twice or out of order, or if a conversation takes no sends.
+	return `It starts a cluster of its own, kills the node that leads most shards with SIGKILL while messages are sent, and reads everything back at the end. The longest time without success is how long any message of any conversation waited for its acknowledgement. It exits with 1 if anything acknowledged is lost, anything is there twice, or a conversation takes no sends. Out of order are messages that were sent without waiting for the answer to the one before, and have changed places while there was no leader.
 
 Example: quorate bench failover --conversations 10000 --rate 1000 --dir /data`
 }
