@@ -2,6 +2,7 @@ package check
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/quorate/quorate/e2e/sim/history"
@@ -113,9 +114,9 @@ func (v *versions) page(i int, e *history.Event) {
 // before a time.
 func (v *versions) newest(seq wire.Seq, before time.Duration) change {
 	forms := v.seen[seq]
-	for i := len(forms) - 1; i >= 0; i-- {
-		if forms[i].until < before {
-			return forms[i]
+	for _, form := range slices.Backward(forms) {
+		if form.until < before {
+			return form
 		}
 	}
 	return change{event: -1}

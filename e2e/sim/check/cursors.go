@@ -77,17 +77,18 @@ func trackCursors(i int, e *history.Event, known *highWater, of func(wire.UserID
 			c.removals = append(c.removals, s)
 		}
 	}
-	if seq, _, _ := answered(e); seq > 0 {
+	if seq := seqShown(e); seq > 0 {
 		known.note(i, e.Until, seq, 0)
 	}
 }
 
-// answered is reach for an event of any outcome.
-func answered(e *history.Event) (seq wire.Seq, offset wire.Offset, isRead bool) {
+// seqShown returns how far an event shows its conversation to go, or 0.
+func seqShown(e *history.Event) wire.Seq {
 	if e.Outcome == history.Unknown || e.Outcome == history.Refused {
-		return 0, 0, false
+		return 0
 	}
-	return reach(e)
+	seq, _, _ := reach(e)
+	return seq
 }
 
 const forever = time.Duration(1<<63 - 1)

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"time"
 
 	"github.com/quorate/quorate/e2e/sim/history"
@@ -103,6 +104,7 @@ func (x *index) addEvent(i int, e *history.Event) {
 		x.addSend(i, e, t)
 	case history.OpEdit:
 		x.edits[e.Message.Body] = i
+	default: // of the conversation, and nothing more to be noted
 	}
 }
 
@@ -168,6 +170,7 @@ func spansOf(l *history.Log) map[wire.UserID][]span {
 			for u := range spans {
 				end(u, e.Offset)
 			}
+		default: // changes nobody's membership
 		}
 	}
 	return spans
@@ -209,13 +212,5 @@ func shownTo(e *history.Entry, u wire.UserID) bool {
 
 // messageFor tells whether a message is for a member.
 func messageFor(m *history.Message, u wire.UserID) bool {
-	if len(m.Targets) == 0 || m.From == u {
-		return true
-	}
-	for _, one := range m.Targets {
-		if one == u {
-			return true
-		}
-	}
-	return false
+	return len(m.Targets) == 0 || m.From == u || slices.Contains(m.Targets, u)
 }

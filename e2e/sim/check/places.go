@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/quorate/quorate/e2e/sim/history"
@@ -96,6 +97,7 @@ func (p *placed) event(i int, e *history.Event) {
 		for j := range e.Page.Entries {
 			p.entry(i, &e.Page.Entries[j])
 		}
+	default: // shows nothing of the log
 	}
 }
 
@@ -157,10 +159,7 @@ func sameEntry(a, b *history.Entry) bool {
 }
 
 func describe(e *history.Entry) string {
-	text := string(e.Kind) + " by " + string(e.Actor)
-	for _, u := range e.Users {
-		text += " " + string(u)
-	}
+	text := fmt.Sprintf("%s by %s %v", e.Kind, e.Actor, e.Users)
 	if e.Message != nil {
 		text += " " + e.Message.Body
 	}

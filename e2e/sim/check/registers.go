@@ -31,9 +31,9 @@ func registers(x *index) {
 		for _, i := range t.events {
 			e := &x.h.Events[i]
 			for _, a := range accessesOf(x, e, known) {
-				ops[a.user] = append(ops[a.user], porcupine.Operation{Input: a, Call: int64(a.from.At), Return: a.returns(), Metadata: i})
+				ops[a.user] = append(ops[a.user], porcupine.Operation{Input: a, Call: a.from.At, Return: a.returns(), Metadata: i})
 			}
-			if seq, _, _ := answered(e); seq > 0 {
+			if seq := seqShown(e); seq > 0 {
 				known.note(i, e.Until, seq, 0)
 			}
 		}
@@ -156,25 +156,10 @@ func (a access) String() string { return fmt.Sprintf("%s %d %d", a.user, a.does,
 
 // step is the sequential specification.
 func (a access) step(r register) (bool, any) {
+	if a.does.changes() {
+		return a.change(r)
+	}
 	switch a.does {
-	case addsNew:
-		if r.in {
-			return a.unknown, r
-		}
-		return true, register{in: true}
-	case adds:
-		if r.in {
-			return true, r
-		}
-		return true, register{in: true}
-	case removes:
-		return r.in || a.unknown, register{}
-	case moves:
-		if !r.in {
-			return a.unknown, r
-		}
-		r.low, r.high = max(r.low, a.low), max(r.high, a.high, a.low)
-		return true, r
 	case shows:
 		if !r.in || a.low < r.low || a.low > max(r.low, r.high) {
 			return false, r
@@ -186,6 +171,24 @@ func (a access) step(r register) (bool, any) {
 		return r.in, r
 	default:
 		return !r.in, r
+	}
+}
+
+// change is step for what changes the register. What is unknown may have done
+// nothing.
+func (a access) change(r register) (bool, any) {
+	switch {
+	case a.does == removes:
+		return r.in || a.unknown, register{}
+	case a.does == moves && !r.in:
+		return a.unknown, r
+	case a.does == moves:
+		r.low, r.high = max(r.low, a.low), max(r.high, a.high, a.low)
+		return true, r
+	case r.in:
+		return a.unknown || a.does == adds, r
+	default:
+		return true, register{in: true}
 	}
 }
 
@@ -286,6 +289,7 @@ func readsOf(x *index, e *history.Event, span interval) []access {
 			}
 			add(a)
 		})
+	default: // says nothing of any register
 	}
 	return all
 }

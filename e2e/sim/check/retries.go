@@ -20,25 +20,30 @@ func retries(x *index) {
 		}
 	}
 	for _, t := range x.order {
-		seen := map[string]sighting{}
-		for _, i := range t.events {
-			e := &x.h.Events[i]
-			if e.Page == nil {
-				continue
-			}
-			for j := range e.Page.Messages {
-				once(x, t, seen, i, &e.Page.Messages[j])
-			}
-			for j := range e.Page.Entries {
-				if m := e.Page.Entries[j].Message; m != nil {
-					once(x, t, seen, i, m)
-				}
+		onceEach(x, t)
+	}
+}
+
+// onceEach checks that each text of a conversation stands at one place.
+func onceEach(x *index, t *talk) {
+	seen := map[string]sighting{}
+	for _, i := range t.events {
+		e := &x.h.Events[i]
+		if e.Page == nil {
+			continue
+		}
+		for j := range e.Page.Messages {
+			once(x, t, seen, i, &e.Page.Messages[j])
+		}
+		for j := range e.Page.Entries {
+			if m := e.Page.Entries[j].Message; m != nil {
+				once(x, t, seen, i, m)
 			}
 		}
-		for _, c := range t.logs {
-			for i := range c.log.Messages {
-				once(x, t, seen, -1, &c.log.Messages[i])
-			}
+	}
+	for _, c := range t.logs {
+		for i := range c.log.Messages {
+			once(x, t, seen, -1, &c.log.Messages[i])
 		}
 	}
 }

@@ -19,32 +19,34 @@ func unread(x *index) {
 		if e.Outcome != history.OK || e.State == nil {
 			continue
 		}
-		if e.Op == history.OpListed {
-			listed(x, i, e)
-			continue
-		}
-		t := x.talks[e.Conversation]
-		if t == nil || t.log == nil || !t.hasMembers() {
-			continue
-		}
-		switch e.Op {
-		case history.OpUnread:
-			counted(x, t, i, e)
-		case history.OpMembers:
-			if want := t.membersNow(); !slices.Equal(names(e.State.Members), want) || !slices.Equal(names(t.log.Members), want) {
-				x.report("A11", []int{i}, "the members of %s are %v for %s, %v in a replica, and %v by the log",
-					t.id, names(e.State.Members), e.User, names(t.log.Members), want)
-			}
-		case history.OpCursors:
-			if !slices.Equal(sortedCursors(e.State.Cursors), sortedCursors(t.log.Cursors)) {
-				x.report("A11", []int{i}, "the cursors of %s are %v for %s, and %v in a replica", t.id, e.State.Cursors, e.User, t.log.Cursors)
-			}
+		if t := x.talks[e.Conversation]; e.Op == history.OpListed {
+			compareList(x, []int{i}, e.User, e.State.Members, "for the user")
+		} else if t != nil && t.log != nil && t.hasMembers() {
+			derived(x, t, i, e)
 		}
 	}
 	for i := range x.h.Replicas {
 		for _, u := range x.h.Replicas[i].Users {
 			compareList(x, nil, u.User, u.Conversations, "on "+string(x.h.Replicas[i].Node))
 		}
+	}
+}
+
+// derived compares what is told of a conversation with its log.
+func derived(x *index, t *talk, i int, e *history.Event) {
+	switch e.Op {
+	case history.OpUnread:
+		counted(x, t, i, e)
+	case history.OpMembers:
+		if want := t.membersNow(); !slices.Equal(names(e.State.Members), want) || !slices.Equal(names(t.log.Members), want) {
+			x.report("A11", []int{i}, "the members of %s are %v for %s, %v in a replica, and %v by the log",
+				t.id, names(e.State.Members), e.User, names(t.log.Members), want)
+		}
+	case history.OpCursors:
+		if !slices.Equal(sortedCursors(e.State.Cursors), sortedCursors(t.log.Cursors)) {
+			x.report("A11", []int{i}, "the cursors of %s are %v for %s, and %v in a replica", t.id, e.State.Cursors, e.User, t.log.Cursors)
+		}
+	default: // tells nothing that is derived
 	}
 }
 
@@ -114,10 +116,6 @@ func names(members []history.Member) []string {
 
 func sortedCursors(all []history.Cursor) []history.Cursor {
 	return slices.SortedFunc(slices.Values(all), func(a, b history.Cursor) int { return cmp.Compare(a.User, b.User) })
-}
-
-func listed(x *index, i int, e *history.Event) {
-	compareList(x, []int{i}, e.User, e.State.Members, "for the user")
 }
 
 // compareList compares a user's list of conversations with the logs.

@@ -35,6 +35,7 @@ func visibility(x *index) {
 						x.report("A8", []int{i}, "%s is pushed entry %d of %s, and is no member then", e.User, o, t.id)
 					}
 				}
+			default: // shows nothing of the log
 			}
 			targets(x, t, i, e)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,8 +70,8 @@ func (r *Recorder) History() *History {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := r.mu.history
-	h.Events = h.Events[:len(h.Events):len(h.Events)]
-	h.Replicas = h.Replicas[:len(h.Replicas):len(h.Replicas)]
+	h.Events = slices.Clip(h.Events)
+	h.Replicas = slices.Clip(h.Replicas)
 	return &h
 }
 

@@ -2,6 +2,7 @@ package load
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/quorate/quorate/client"
@@ -56,7 +57,7 @@ func (b *board) add(c conversation) {
 func (b *board) all() []conversation {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.mu.conversations[:len(b.mu.conversations):len(b.mu.conversations)]
+	return slices.Clip(b.mu.conversations)
 }
 
 // pick returns a conversation: the first one, which is the hot one, half of the
