@@ -157,10 +157,11 @@ func TestErrors(t *testing.T) {
 		n, began := 0, time.Now()
 		l := Load{Rate: 100, Limit: 1000, Duration: time.Second}
 		o := l.run(t.Context(), 1, func(ctx context.Context, _ int, _ time.Time, done func(error)) {
-			switch n++; {
-			case n%4 == 0:
+			n++
+			switch n % 4 {
+			case 0:
 				done(errors.New("no"))
-			case n%4 == 1:
+			case 1:
 				context.AfterFunc(ctx, func() { done(context.Cause(ctx)) })
 			default:
 				done(nil)

@@ -112,7 +112,7 @@ func TestBench(t *testing.T) {
 				t.Errorf("%+v; want them to be found: %v", f, found)
 			}
 			for _, r := range f.Reads {
-				if r.figures.check(t, r.By+" "+r.Cache); r.Messages < 2*r.Completed {
+				if r.check(t, r.By+" "+r.Cache); r.Messages < 2*r.Completed {
 					t.Errorf("%+v: pages are short", r)
 				}
 			}

@@ -50,7 +50,7 @@ func TestAt(t *testing.T) {
 	if c.Total() != uint64(len(all)) {
 		t.Errorf("%d durations, want %d", c.Total(), len(all))
 	}
-	if got := (Counts)(nil).At(0.5); got != 0 {
+	if got := Counts(nil).At(0.5); got != 0 {
 		t.Errorf("of none: %v", got)
 	}
 }

@@ -43,7 +43,7 @@ func (c *benchCostCmd) Run(ctx context.Context, e *env) (err error) {
 		if failed != nil {
 			return failed
 		}
-		defer func() { err = errors.Join(err, cluster.close()) }() //nolint:revive // both are for all of the measurement
+		defer func() { err = errors.Join(err, cluster.close()) }()
 		t, failed := cluster.target(ctx, c.Transport)
 		if failed != nil {
 			return failed

@@ -71,7 +71,7 @@ func (f *ownFlags) start(ctx context.Context, e *env) (c *ownCluster, err error)
 	if c.devCluster == nil {
 		return nil, errors.New("find free ports: none of those tried was")
 	}
-	if err := c.devCluster.start(); err != nil {
+	if err := c.start(); err != nil {
 		return nil, err
 	}
 	return c, c.awaitReady(ctx)
