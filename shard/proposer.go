@@ -2,6 +2,7 @@ package shard
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -135,6 +136,10 @@ func (p *proposer) run() {
 		}
 		if b == nil {
 			<-p.wake
+			// Whoever else has commands and is ready to run queues them first: on a
+			// busy node more commands go in one entry, on an idle one this costs
+			// nothing.
+			runtime.Gosched()
 			continue
 		}
 		p.propose(b)

@@ -85,7 +85,7 @@ func TestGatheredIsBounded(t *testing.T) {
 		}
 		most = max(most, s.state.txn.own.bytes)
 	}
-	if most > 260<<10 || most < 100<<10 {
-		t.Errorf("up to %d bytes were gathered, want about 256 KiB", most)
+	if most > 65<<10 || most < 32<<10 {
+		t.Errorf("up to %d bytes were gathered, want about 64 KiB", most)
 	}
 }

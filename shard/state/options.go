@@ -21,7 +21,7 @@ type Options struct {
 	Conversations, Members, Tokens int
 
 	// BatchBytes is how much is gathered before it goes to the store, at the
-	// next border of entries. Default 256 KiB.
+	// next border of entries. Default 64 KiB.
 	BatchBytes int
 
 	// Logger takes the state's log. Default: nothing is logged.
@@ -32,7 +32,7 @@ func (o Options) withDefaults() Options {
 	o.Conversations = orDefault(o.Conversations, 2048)
 	o.Members = orDefault(o.Members, 8192)
 	o.Tokens = orDefault(o.Tokens, 8192)
-	o.BatchBytes = orDefault(o.BatchBytes, 256<<10)
+	o.BatchBytes = orDefault(o.BatchBytes, 64<<10)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

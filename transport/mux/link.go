@@ -3,6 +3,7 @@ package mux
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,9 @@ func (l *link) write() {
 		idle.Reset(due.Sub(now))
 		select {
 		case <-p.wake:
+			// Whoever else has frames and is ready to run queues them first: on a busy
+			// node more frames go in one write, on an idle one this costs nothing.
+			runtime.Gosched()
 		case <-p.ride.C:
 		case <-idle.C:
 		case <-l.dead:
