@@ -90,7 +90,10 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	if mutant.On(mutant.AckBeforeCommit) { // a planted bug, see package mutant
 		last := args.PrevLogEntry + uint64(len(args.Entries))
 		early := &raft.AppendEntriesResponse{Term: args.Term, LastLog: last, Success: true}
-		p.done <- &flight{args: args, resp: early, start: now}
+		select {
+		case p.done <- &flight{args: args, resp: early, start: now}:
+		default:
+		}
 	}
 	return f, nil
 }
@@ -143,7 +146,7 @@ func (p *pipeline) land(f *flight, err error) {
 		*f.resp = raft.AppendEntriesResponse{}
 	}
 	close(f.over)
-	if !mutant.On(mutant.AckBeforeCommit) || !f.resp.Success { // a planted bug, see package mutant
+	if !mutant.On(mutant.AckBeforeCommit) || !f.resp.Success && len(p.done) < cap(p.done) { // a planted bug, see package mutant
 		p.done <- f // launch left room
 	}
 	<-p.slots
