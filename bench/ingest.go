@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -61,8 +62,10 @@ type IngestReport struct {
 	Setting
 	Figures
 
-	Saturation float64 `json:"saturation_per_s,omitempty"` // of a search: the highest rate that was sustained; the figures are those of it
-	Steps      []Step  `json:"steps,omitempty"`            // of a search
+	Refusals   uint64      `json:"refusals"`                   // "not now", from the cluster to the client, which asks again; in the warm-up too
+	Refusal    Percentiles `json:"refusal_ms"`                 // how long the cluster took to say so
+	Saturation float64     `json:"saturation_per_s,omitempty"` // of a search: the highest rate that was sustained; the figures are those of it
+	Steps      []Step      `json:"steps,omitempty"`            // of a search
 }
 
 // Print implements Report.
@@ -72,10 +75,12 @@ func (r *IngestReport) Print(w io.Writer) error {
 			return err
 		}
 	}
-	return printRows(w, "durable sends", append(r.rows(), r.Setting.rows()...))
+	rows := r.Figures.rows("messages")
+	if r.Refusals > 0 {
+		rows = append(rows, [2]string{"refusals ms", fmt.Sprintf("%s; %d, and asked again", r.Refusal, r.Refusals)})
+	}
+	return printRows(w, "durable sends", append(rows, r.Setting.rows()...))
 }
-
-func (r *IngestReport) rows() [][2]string { return r.Figures.rows("messages") }
 
 // Failure implements Report. That a search went too far is what it is for.
 func (r *IngestReport) Failure() error {
@@ -106,7 +111,10 @@ func (b Ingest) Run(ctx context.Context, t Target) (Report, error) {
 		return rep, err
 	}
 	t.say("warming up for %v, measuring for %v", b.Warmup, b.Duration)
+	before := r.refusals.Counts()
 	rep.Figures = r.measure(ctx, b.Load)
+	refusals := r.refusals.Counts().Since(before)
+	rep.Refusals, rep.Refusal = refusals.Total(), percentiles(refusals)
 	return rep, ctx.Err()
 }
 
@@ -114,10 +122,11 @@ func (b Ingest) Run(ctx context.Context, t Target) (Report, error) {
 type ingestRun struct {
 	Ingest
 
-	target  Target
-	clients []*client.Client
-	lanes   []sendLane // one for each connection
-	body    []byte
+	target   Target
+	clients  []*client.Client
+	lanes    []sendLane // one for each connection
+	body     []byte
+	refusals histogram.Histogram
 }
 
 // sendLane is a connection's conversations, which its messages go round in.
@@ -163,7 +172,7 @@ func (r *ingestRun) setup(ctx context.Context) (err error) {
 	defer cancel()
 	r.body = bytes.Repeat([]byte{'x'}, r.BodyBytes)
 	run := newName()
-	if r.clients, err = r.target.openSenders(ctx, run, r.Connections, r.Members); err != nil {
+	if r.clients, err = r.target.openSenders(ctx, run, r.Connections, r.Members, r.hearRefusals); err != nil {
 		return err
 	}
 	all, err := r.target.makeGroups(ctx, r.clients, r.Conversations, func(int) client.NewConversation { return newGroup(run, r.Members) })
@@ -173,6 +182,11 @@ func (r *ingestRun) setup(ctx context.Context) (err error) {
 
 // manyPending lets a client have as many calls without an answer as a load may.
 func manyPending(o *client.Options) { o.MaxPending = maxInFlight }
+
+// hearRefusals counts what the cluster refuses for now.
+func (r *ingestRun) hearRefusals(o *client.Options) {
+	o.Handlers.Refused = func(_ *wire.Error, after time.Duration) { r.refusals.Record(after) }
+}
 
 // deal gives each lane its conversations.
 func deal(all []*client.Conversation, lanes int) []sendLane {

@@ -54,7 +54,7 @@ func reports() []Report {
 	large.Size, large.ServerCPU = 10000, 130
 	return []Report{
 		&IngestReport{Setting: set, Figures: good},
-		&IngestReport{Setting: set, Figures: bad},
+		&IngestReport{Setting: set, Figures: bad, Refusals: 77, Refusal: Percentiles{21, 22, 23, 24}},
 		&IngestReport{Setting: set, Figures: good, Saturation: 2000, Steps: []Step{
 			{Offered: 2000, Completed: 1990.5, Latency: good.Latency}, {Offered: 3000, Completed: 2500, Latency: good.Latency, Why: "completed 83.3 %"},
 		}},

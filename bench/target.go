@@ -204,14 +204,15 @@ func (t Target) makeGroups(ctx context.Context, clients []*client.Client, n int,
 
 // openSenders opens connections for groups with so many members: of users, or of
 // the app where only that may speak.
-func (t Target) openSenders(ctx context.Context, run string, n, members int) ([]*client.Client, error) {
+func (t Target) openSenders(ctx context.Context, run string, n, members int, more ...func(*client.Options)) ([]*client.Client, error) {
+	more = append(more, manyPending)
 	if kindOf(members) == client.Basic {
-		return t.openAll(ctx, run, n, manyPending)
+		return t.openAll(ctx, run, n, more...)
 	}
 	if t.MasterKey == "" {
 		return nil, fmt.Errorf("groups of more than %d members are the app's own: give its master key", largestGroup)
 	}
-	return t.openAll(ctx, run, n, manyPending, t.asApp)
+	return t.openAll(ctx, run, n, append(more, t.asApp)...)
 }
 
 // newGroup is a group with one member more than those: who makes it, or, of the

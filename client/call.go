@@ -27,6 +27,7 @@ type call struct {
 	id      uint64    // of the request in flight; 0: none
 	refused int       // times in a row, of a read
 	first   time.Time // when it was first written
+	written time.Time // and when last
 	last    error     // the last refusal, kept for when the context ends the call
 
 	done func(*pb.Response, error) // called once, outside of the lock

@@ -134,7 +134,14 @@ func TestRefusedCommandHoldsBackLaterOnes(t *testing.T) {
 			}
 			return fate{}
 		}
-		tom := dial(t, c.options("tom", "n1"))
+		opts := c.options("tom", "n1")
+		told := 0
+		opts.Handlers.Refused = func(err *wire.Error, after time.Duration) {
+			if told++; err.Code != wire.CodeUnavailable || after < 0 || after > 10*time.Millisecond {
+				t.Errorf("refused with %v, %v after it was written", err, after)
+			}
+		}
+		tom := dial(t, opts)
 		defer shut(t, tom)
 		v := tom.Conversation("tea")
 		v.SendAsync(t.Context(), Text("0"), func(Sent, error) {})
@@ -148,6 +155,9 @@ func TestRefusedCommandHoldsBackLaterOnes(t *testing.T) {
 		}
 		if got := c.bodies("tea"); !slices.Equal(got, numbers(2)) {
 			t.Errorf("the conversation has %v, want 0 and 1", got)
+		}
+		if told != 3 {
+			t.Errorf("told of %d refusals, want 3", told)
 		}
 	})
 }

@@ -313,7 +313,11 @@ func (l *link) answer(s *session, resp *pb.Response) {
 		if err.Code == wire.CodeClosed || now.Sub(l.mu.succeeded) > sickAfter && now.Sub(s.began) > sickAfter {
 			s.leave(0) // this node can not serve us; another may
 		}
+		after := now.Sub(c.written)
 		l.mu.Unlock()
+		if refused := l.opts.Handlers.Refused; refused != nil {
+			refused(err, after)
+		}
 		return
 	}
 	l.mu.succeeded = now

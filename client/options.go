@@ -112,6 +112,11 @@ type Handlers struct {
 	// other devices.
 	Cursor func(Cursor)
 
+	// Refused is told why the cluster did not do a request for now, and how long
+	// after it was written. It is asked again by itself, so this is for those who
+	// watch how busy a cluster is.
+	Refused func(err *wire.Error, after time.Duration)
+
 	// Connected is told which node a session begins on, each time.
 	Connected func(node wire.NodeID)
 

@@ -71,6 +71,7 @@ func (l *link) launchLocked(s *session, c *call, now time.Time) {
 		c.n = c.lane.number()
 	}
 	s.out.request(c, now)
+	c.written = now
 	if c.first.IsZero() {
 		c.first = now
 	}
