@@ -129,7 +129,8 @@ func (r *result) table(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, "\nCPU is per message; OTHERS is how many cores the rest of the machine took.")
+	_, err := fmt.Fprintf(out, "\nCPU is per message; OTHERS is how many cores the rest of the machine took.\nBy the processor time of a message, servers and load: %.2f at 64 in flight, %.2f at 512.\n",
+		r.cpuRatio(64), r.cpuRatio(512))
 	return err
 }
 
@@ -155,14 +156,35 @@ func (r *result) ratios() ratios {
 	return ratios{Ratio64: r.ratio(64), Ratio512: r.ratio(512)}
 }
 
+// ratio is 0 as long as one of the two is not measured.
 func (r *result) ratio(inFlight int) float64 {
-	ours := r.find(setup{System: quorateName, Sync: syncAlways, Groups: 8}, inFlight)
-	theirs := r.find(setup{System: natsName, Sync: syncAlways, Groups: 8}, inFlight)
-	if ours == nil || theirs == nil || theirs.Median.Completed == 0 {
+	ours, theirs := r.compared(inFlight)
+	if ours == nil || theirs == nil || theirs.Completed == 0 {
 		return 0
 	}
 	const digits = 100 // two
-	return float64(int(ours.Median.Completed/theirs.Median.Completed*digits+0.5)) / digits
+	return float64(int(ours.Completed/theirs.Completed*digits+0.5)) / digits
+}
+
+// cpuRatio is how many times as much processor time NATS takes for a message.
+// On a machine that others use too it says more than the rates do.
+func (r *result) cpuRatio(inFlight int) float64 {
+	ours, theirs := r.compared(inFlight)
+	if ours == nil || theirs == nil || ours.ServerCPU+ours.ClientCPU == 0 {
+		return 0
+	}
+	return (theirs.ServerCPU + theirs.ClientCPU) / (ours.ServerCPU + ours.ClientCPU)
+}
+
+// compared are the medians that the ratios are made of.
+func (r *result) compared(inFlight int) (ours, theirs *sample) {
+	if c := r.find(setup{System: quorateName, Sync: syncAlways, Groups: 8}, inFlight); c != nil {
+		ours = &c.Median
+	}
+	if c := r.find(setup{System: natsName, Sync: syncAlways, Groups: 8}, inFlight); c != nil {
+		theirs = &c.Median
+	}
+	return ours, theirs
 }
 
 func (r *result) ratioLine(out io.Writer) error {
