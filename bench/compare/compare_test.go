@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -228,11 +229,13 @@ func TestMisuseIsToldFromFailure(t *testing.T) {
 	}
 }
 
-// checkGolden compares with a file; UPDATE=1 in the environment writes it.
+var rewrite = flag.Bool("rewrite", false, "write golden files anew")
+
+// checkGolden compares with a file.
 func checkGolden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE") != "" {
+	if *rewrite {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -245,6 +248,6 @@ func checkGolden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (UPDATE=1 go test writes it anew):\n%s", path, diff)
+		t.Errorf("%s (-rewrite writes it anew):\n%s", path, diff)
 	}
 }
