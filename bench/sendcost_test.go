@@ -1,0 +1,44 @@
+package bench
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quorate/quorate/node"
+)
+
+// TestUndisturbed: only rounds in which all was done in time count.
+func TestUndisturbed(t *testing.T) {
+	good := Figures{Offered: 1000, Completed: 990, Messages: 1000}
+	for name, change := range map[string]func(*Figures){
+		"all in time":         func(*Figures) {},
+		"an error":            func(f *Figures) { f.Errors = 1 },
+		"not all in time":     func(f *Figures) { f.Completed = 900 },
+		"of the round before": func(f *Figures) { f.Completed = 1100 },
+		"over the limit":      func(f *Figures) { f.OverLimit = 1 },
+	} {
+		f := good
+		if change(&f); undisturbed(&f) != (name == "all in time") {
+			t.Errorf("%s: %v", name, undisturbed(&f))
+		}
+	}
+}
+
+// TestCompareGivesUp: of a cluster that does nothing in time there is nothing to say.
+func TestCompareGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := Target{
+			Usage:  func(context.Context) ([]node.Usage, error) { return []node.Usage{{}}, nil },
+			Memory: func(context.Context) ([]node.Memory, error) { return []node.Memory{{}}, nil },
+		}
+		b := SendCost{Load: Load{Rate: 10, Limit: 100, Duration: time.Second}, Rounds: 2, Connections: 1}
+		full := &outbox{}
+		full.waiting.Store(windowOf)
+		w := func() *world { return &world{target: target, lanes: []sendLane{{convs: []*outbox{full}}}} }
+		if out, err := b.compare(t.Context(), w(), w()); err == nil || out != costTries*b.Rounds+1 {
+			t.Errorf("%d rounds left out, %v", out, err)
+		}
+	})
+}
