@@ -62,6 +62,9 @@ func (k *links) takes(from, to string) time.Duration {
 	if more > 0 {
 		d += k.w.chance.duration(more/2, more)
 	}
+	if k.w.fine {
+		k.w.logger.Debug("message", "from", from, "to", to, "takes", d)
+	}
 	return d
 }
 

@@ -26,6 +26,7 @@ import (
 const (
 	seedVariable = "SIM_SEED" // the seed; without it there is nothing to run
 	dirVariable  = "SIM_DIR"  // where the run leaves its log, and if it fails its history
+	fineVariable = "SIM_FINE" // not empty: every message is logged, to find where two runs of a seed part
 	keepVariable = "SIM_KEEP" // not empty: its history in any case
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type world struct {
 	behind sync.WaitGroup // restarts
 
 	clients atomic.Int64 // names given to clients
+	fine    bool         // every message is logged
 	over    atomic.Bool  // the run ends: nobody restarts
 
 	mu struct {
@@ -75,7 +77,7 @@ type life struct {
 }
 
 func newWorld(ctx context.Context, p plan, seed uint64, rec *history.Recorder, logger *slog.Logger) *world {
-	w := &world{plan: p, ctx: ctx, rec: rec, logger: logger, chance: newDice(seed, 2)}
+	w := &world{plan: p, ctx: ctx, rec: rec, logger: logger, chance: newDice(seed, 2), fine: os.Getenv(fineVariable) != ""}
 	w.links = newLinks(w)
 	w.mu.leaders, w.mu.watched = map[wire.ShardID]int{}, map[wire.ShardID]int64{}
 	for i := range p.nodes {
