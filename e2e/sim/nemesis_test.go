@@ -356,6 +356,9 @@ func (n *nemesis) snaps(ctx context.Context) {
 			return
 		}
 		replicas := up.Replicas()
+		if len(replicas) == 0 {
+			return // it has not opened any yet
+		}
 		one, cancel := context.WithTimeout(ctx, 3*time.Second)
 		_ = replicas[n.dice.n(len(replicas))].Snapshot(one)
 		cancel()
