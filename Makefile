@@ -5,13 +5,14 @@ GO       ?= go
 BIN      := bin
 TOOLS    := $(CURDIR)/$(BIN)/tools
 FUZZTIME ?= 10s
+SEEDS    ?= 1-100
 
 # Tools are pinned here and nowhere else.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e fuzz bench compare compare-build compare-nats performance generate clean
+.PHONY: run build test format vet lint unit race e2e sim fuzz bench compare compare-build compare-nats performance generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -56,6 +57,10 @@ race:
 # Real processes on loopback.
 e2e: build
 	$(GO) test -count=1 -tags=e2e -timeout=15m ./e2e/...
+
+# Whole clusters through disasters in virtual time, one process a seed.
+sim:
+	$(GO) run ./e2e/sim/run --seeds $(SEEDS)
 
 # Every fuzz target for a moment, two at a time; FUZZTIME=10m looks longer.
 fuzz:
