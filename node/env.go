@@ -10,6 +10,7 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/raftnet"
 	"github.com/quorate/quorate/shard"
@@ -36,10 +37,12 @@ type Env struct {
 	// DiskOp is called before and after each synced write, outside all locks: a
 	// simulator makes it take time. Nil: nothing.
 	DiskOp func()
-	// Stores and Replicas tune the node's stores and its replicas, where they are
-	// not zero. What the node itself sets in them is overwritten.
+	// Stores, Replicas and Sessions tune the node's stores, its replicas and the
+	// sessions of clients, where they are not zero. What the node itself sets in
+	// them is overwritten.
 	Stores   raftlog.Options
 	Replicas shard.Options
+	Sessions session.Options
 	// Raft puts something between the replicas of all shards and the network
 	// that carries their frames, of which some may be lost. Nil: nothing.
 	Raft func(raftnet.Network) raftnet.Network

@@ -70,7 +70,8 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(env.Logger.With("node", cfg.Node)), options: session.Options{Renew: renewSessions}.WithDefaults()}
+	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(env.Logger.With("node", cfg.Node)), options: env.Sessions.WithDefaults()}
+	n.options.Renew = renewSessions
 	n.env.Logger = env.Logger.With("node", cfg.Node)
 	n.plainLogger = env.Logger
 	err := n.open(ctx)

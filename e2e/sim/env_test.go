@@ -39,6 +39,7 @@ func (l *life) env() node.Env {
 		DiskOp:        func() { l.m.disk.op(l) },
 		Stores:        w.plan.stores,
 		Replicas:      w.plan.replicas,
+		Sessions:      w.plan.sessions,
 		Raft:          func(net raftnet.Network) raftnet.Network { return &frames{Network: net, l: l} },
 		LeaderChanged: l.leaderChanged,
 		Fatal:         l.fatal,

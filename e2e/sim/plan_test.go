@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/e2e/sim/load"
+	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/shard"
 )
@@ -15,6 +16,7 @@ type plan struct {
 	kinds         []kind        // the faults there are
 	replicas      shard.Options
 	stores        raftlog.Options
+	sessions      session.Options
 	near, far     time.Duration // how long a message is under way, between these
 	syncNear      time.Duration // half of what a synced write takes, at least
 	syncFar       time.Duration // and at most
@@ -54,5 +56,6 @@ func drawPlan(seed uint64) plan {
 		p.kinds = []kind{allKinds[d.n(len(allKinds))]}
 	}
 	p.load = load.Options{Seed: d.seed()}
+	p.sessions = session.Options{MaxQueueBytes: pick(d, 512, 2<<10, 16<<10, 256<<10)} // most clients are told that they are behind
 	return p
 }

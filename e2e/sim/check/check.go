@@ -31,7 +31,7 @@ const maxEach = 5
 func All(h *history.History) []Violation {
 	x := newIndex(h)
 	for _, checker := range []func(*index){
-		lost, places, retries, order, sessions, cursors, visibility, follows, changes, unread, replicas, leaders, liveness, registers,
+		lost, places, retries, order, strong, sessions, cursors, visibility, follows, changes, unread, replicas, leaders, liveness, registers,
 	} {
 		checker(x)
 	}

@@ -122,6 +122,25 @@ func TestSessions(t *testing.T) {
 	})
 }
 
+func TestStrong(t *testing.T) {
+	read := func(s *story, strong bool) {
+		p := s.page("cid")
+		p.Messages, p.LastSeq, p.Last = p.Messages[:3], 3, 7
+		s.call(13, history.Event{Op: history.OpHistory, User: "cid", Client: "cid#7", Page: p, Strong: strong})
+	}
+	judge(t, []spoiled{
+		{"it lacks what was acknowledged to another", "A5", func(s *story) { read(s, true) }},
+		{"a weak read may", "", func(s *story) { read(s, false) }},
+		{"it began before the acknowledgement", "", func(s *story) {
+			read(s, true)
+			s.sent("a.3").Until = 14 * time.Second
+		}},
+		{"unread is strong", "A5", func(s *story) {
+			s.call(13, history.Event{Op: history.OpUnread, User: "cid", Client: "cid#7", State: &history.State{Unread: &history.Count{Last: 3}}})
+		}},
+	})
+}
+
 func TestCursors(t *testing.T) {
 	read := func(s *story, at int, read, delivered wire.Seq) {
 		s.call(at, history.Event{Op: history.OpCursors, User: "cid", State: &history.State{Cursors: []history.Cursor{{User: "ann", Read: read, Delivered: delivered}}}})
