@@ -105,10 +105,17 @@ func (r *LoginReport) Print(out io.Writer) error {
 
 // Failure implements Report.
 func (r *LoginReport) Failure() error {
-	if r.Crowd == nil {
+	c := r.Crowd
+	if c == nil {
 		return nil
 	}
-	return r.Crowd.Failure()
+	if err := c.Failure(); err != nil {
+		return err
+	}
+	if int(c.Messages) < c.Sessions {
+		return fmt.Errorf("%d of %d sessions were not begun within %v", c.Sessions-int(c.Messages), c.Sessions, crowdTimeout)
+	}
+	return nil
 }
 
 // Run implements Scenario.

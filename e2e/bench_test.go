@@ -136,22 +136,6 @@ func TestBench(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
-	t.Run("misuse", func(t *testing.T) {
-		for _, args := range [][]string{
-			{"ingest", "--body", "0"},
-			{"ingest", "--rate", "-1"},
-			{"ingest", "--search", "--rate", "5"},
-			{"fanout", "--online", "2"},
-			{"history", "--page", "1001"},
-			{"login", "--counts", "5,1"},
-			{"cost", "--members", "1"},
-			{"failover", "--nodes", "2"},
-		} {
-			if _, err := c.Try(nil, append([]string{"bench"}, args...)...); err == nil || !strings.Contains(err.Error(), "exit status 2") {
-				t.Errorf("%v: %v", args, err)
-			}
-		}
-	})
 }
 
 // TestBenchOwn runs the measurements that start clusters of their own.
