@@ -20,16 +20,16 @@ func exampleBook(t *testing.T) *book {
 	for name, text := range map[string]string{
 		"ingest-200": `{` + setting + `,"offered_per_s":200,"completed_per_s":199.9,"latency_ms":{"p50":1.5,"p99":6,"p99_9":9,"max":12.25},
 			"server_cpu_us_per_message":432.1,"disk_bytes_per_payload_byte":12.5,"sync_ms":{"p50":0.5,"p99":3}}`,
-		"ingest-search": `{` + setting + `,"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20},"saturation_per_s":1500,"steps":[
-			{"offered_per_s":1000,"completed_per_s":1000,"latency_ms":{"p50":1.5,"p99":10}},
-			{"offered_per_s":2250,"completed_per_s":1700,"latency_ms":{"p50":300,"p99":900},"failed":"completed 75 %"},
-			{"offered_per_s":1500,"completed_per_s":1499,"latency_ms":{"p50":2,"p99":20}}]}`,
-		"fanout-2":    `{"commit":"abcdef","sessions":500,"members":2,"groups":250,"deliveries_per_s":20000,"delivery_ms":{"p50":1,"p99":2}}`,
-		"fanout-1000": `{"commit":"abcdef","sessions":500,"members":1000,"groups":1,"deliveries_per_s":200000,"delivery_ms":{"p50":10,"p99":99.5}}`,
-		"history":     `{"commit":"abcdef","reads":[{"by":"seq","cache":"cold","completed_per_s":1000,"messages_per_s":50000,"latency_ms":{"p50":1}},{"by":"time","cache":"warm"}]}`,
-		"login":       `{"commit":"abcdef","alone":[{"conversations":1,"latency_ms":{"p50":3}},{"conversations":5000,"latency_ms":{"p50":30}}],"crowd":{"sessions":500,"conversations":50,"missed":25,"took_s":2.5}}`,
-		"failover":    `{"commit":"abcdef","conversations":10000,"longest_without_success_ms":2345.6,"again_ms":{"p50":700,"p99":1500,"max":2100},"acknowledged":13000}`,
-		"cost":        `{"commit":"abcdef","comparisons":[{"of":"members","small":{"size":2,"server_cpu_us_per_message":100},"large":{"size":10000,"server_cpu_us_per_message":110},"ratio":1.1}]}`,
+		full:                  `{` + setting + `,"offered_per_s":2000,"completed_per_s":2000,"latency_ms":{"p50":20,"p99":90}}`,
+		"ingest-25-percent":   `{` + setting + `,"offered_per_s":500,"completed_per_s":500,"latency_ms":{"p50":2,"p99":20}}`,
+		"ingest-90-percent":   `{` + setting + `,"offered_per_s":1800,"completed_per_s":1790,"latency_ms":{"p50":8,"p99":120}}`,
+		"ingest-1000-percent": `{` + setting + `,"offered_per_s":20000,"completed_per_s":1900,"latency_ms":{"p50":3000,"p99":9000},"over_limit":90000}`,
+		"fanout-2":            `{"commit":"abcdef","sessions":500,"members":2,"groups":250,"deliveries_per_s":20000,"delivery_ms":{"p50":1,"p99":2}}`,
+		"fanout-1000":         `{"commit":"abcdef","sessions":500,"members":1000,"groups":1,"deliveries_per_s":200000,"delivery_ms":{"p50":10,"p99":99.5}}`,
+		"history":             `{"commit":"abcdef","reads":[{"by":"seq","cache":"cold","completed_per_s":1000,"messages_per_s":50000,"latency_ms":{"p50":1}},{"by":"time","cache":"warm"}]}`,
+		"login":               `{"commit":"abcdef","alone":[{"conversations":1,"latency_ms":{"p50":3}},{"conversations":5000,"latency_ms":{"p50":30}}],"crowd":{"sessions":500,"conversations":50,"missed":25,"took_s":2.5}}`,
+		"failover":            `{"commit":"abcdef","conversations":10000,"longest_without_success_ms":2345.6,"again_ms":{"p50":700,"p99":1500,"max":2100},"acknowledged":13000}`,
+		"cost":                `{"commit":"abcdef","comparisons":[{"of":"members","small":{"size":2,"server_cpu_us_per_message":100},"large":{"size":10000,"server_cpu_us_per_message":110},"ratio":1.1}]}`,
 	} {
 		r := &record{Name: name, Command: "quorate bench " + name, Shards: 16, Report: json.RawMessage(text)}
 		if err := b.keep(r); err != nil {
@@ -107,18 +107,22 @@ func TestBookIsReadBack(t *testing.T) {
 	}
 }
 
-func TestRatesFollowFromTheSearch(t *testing.T) {
+func TestRatesFollowFromWhatIsTaken(t *testing.T) {
 	b := exampleBook(t)
-	rates := map[string]float64{}
+	got := map[string]float64{}
 	for _, g := range suite(time.Second) {
 		for _, s := range g.steps {
 			if s.rate != nil {
-				rates[s.name] = s.rate(b)
+				got[s.name] = s.rate(b)
 			}
 		}
 	}
-	if want := map[string]float64{"ingest-half": 750, "ingest-over": 15_000}; !cmp.Equal(rates, want) {
-		t.Error(cmp.Diff(want, rates))
+	want := map[string]float64{
+		"ingest-10-percent": 200, "ingest-25-percent": 500, "ingest-50-percent": 1000,
+		"ingest-75-percent": 1500, "ingest-90-percent": 1800, "ingest-1000-percent": 20_000,
+	}
+	if !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
 	}
 }
 

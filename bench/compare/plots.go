@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
@@ -157,8 +158,8 @@ func (b *book) charts() map[string]chart {
 		charts["nats-cpu"] = b.nats.bars("Processor time of all servers for a message", "µs", func(s *sample) float64 { return s.ServerCPU })
 		charts["nats-p99"] = b.nats.bars("99 of 100 messages are acknowledged within", "ms", func(s *sample) float64 { return s.Latency.P99 })
 	}
-	if search := b.report("ingest-search"); len(search.Steps) > 1 {
-		charts["latency"] = latencyCurves(search.Steps)
+	if c := b.latencyCurves(); len(c.lines[0].points) > 1 {
+		charts["latency"] = c
 	}
 	if fanout := b.fanoutBars(); len(fanout.groups) > 1 {
 		charts["fanout"] = fanout
@@ -196,14 +197,22 @@ func (s setup) label() string {
 	return fmt.Sprintf("NATS × %d\n%s", s.Groups, durable)
 }
 
-// latencyCurves draws what a search saw, by the rate that was offered.
-func latencyCurves(steps []searchStep) *curves {
-	sorted := slices.SortedFunc(slices.Values(steps), func(a, b searchStep) int { return int(a.Offered - b.Offered) })
+// latencyCurves draws latencies by the rate that was offered, as far as it was
+// answered.
+func (b *book) latencyCurves() *curves {
 	c := &curves{title: "From when a message is due to its acknowledgement", x: "messages/s offered", y: "ms", lines: []line{{name: "p50"}, {name: "p99"}}}
-	for _, s := range sorted {
-		for i, v := range []float64{s.Latency.P50, s.Latency.P99} {
+	var seen []report
+	for _, s := range rates(0) {
+		r := b.report(s.name)
+		if s.name != full && r.Completed > 0.9*r.Offered {
+			seen = append(seen, r)
+		}
+	}
+	slices.SortFunc(seen, func(a, b report) int { return cmp.Compare(a.Offered, b.Offered) })
+	for _, r := range seen {
+		for i, v := range []float64{r.Latency.P50, r.Latency.P99} {
 			if v > 0 { // the scale is logarithmic
-				c.lines[i].points = append(c.lines[i].points, plotter.XY{X: s.Offered, Y: v})
+				c.lines[i].points = append(c.lines[i].points, plotter.XY{X: r.Offered, Y: v})
 			}
 		}
 	}

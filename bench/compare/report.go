@@ -16,8 +16,6 @@ type report struct {
 	sessions
 	failover
 
-	Saturation  float64       `json:"saturation_per_s"`
-	Steps       []searchStep  `json:"steps"`
 	Reads       []historyRead `json:"reads"`
 	Alone       []loginAlone  `json:"alone"`
 	Crowd       *loginCrowd   `json:"crowd"`
@@ -69,13 +67,6 @@ type failover struct {
 	Lost          int     `json:"lost"`
 	Twice         int     `json:"twice"`
 	Unordered     int     `json:"unordered"`
-}
-
-// searchStep is one step of a search for the highest rate.
-type searchStep struct {
-	Offered   float64 `json:"offered_per_s"`
-	Completed float64 `json:"completed_per_s"`
-	Latency   latency `json:"latency_ms"`
 }
 
 // historyRead is one way of reading history.

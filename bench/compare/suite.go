@@ -29,7 +29,7 @@ func suite(d time.Duration) []group {
 		{section: "rates", shards: shards, steps: rates(d)},
 		{section: "sizes", shards: shards, steps: sizes(d)},
 		{section: "cost", steps: []step{
-			{name: "cost", args: []string{"cost", "--rate", "1000", "--warmup", "1s", "--duration", (d / 3).String()}},
+			{name: "cost", args: []string{"cost", "--rate", "1000", "--warmup", "1s", "--duration", (d / 3).Round(time.Second).String()}},
 		}},
 		{section: "fanout", shards: shards, steps: fanouts(d)},
 		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket")}},
@@ -42,18 +42,27 @@ func suite(d time.Duration) []group {
 	}
 }
 
+// full is the step that finds how much is taken, with many messages in flight.
+const full = "ingest-full"
+
 // rates are how late answers are by the rate of messages, up to ten times as
-// many as it can take.
+// many as are taken.
 func rates(d time.Duration) []step {
-	sustained := func(times float64) func(*book) float64 {
-		return func(b *book) float64 { return b.report("ingest-search").Saturation * times }
-	}
-	return []step{
+	all := []step{
+		{name: full, title: "512 in flight", args: []string{"ingest", "--in-flight", "512", "--duration", d.String()}},
 		{name: "ingest-200", title: "200 a second", args: []string{"ingest", "--rate", "200", "--duration", d.String()}},
-		{name: "ingest-search", title: "what is sustained", args: []string{"ingest", "--search", "--warmup", "1s", "--duration", (d / 2).String()}},
-		{name: "ingest-half", title: "half of that", args: []string{"ingest", "--duration", d.String()}, rate: sustained(0.5)},
-		{name: "ingest-over", title: "10 times that", args: []string{"ingest", "--conversations", "1000", "--duration", d.String()}, rate: sustained(10)},
 	}
+	for _, percent := range []int{10, 25, 50, 75, 90, 1000} {
+		title := fmt.Sprintf("%d %% of the first", percent)
+		if percent > 100 {
+			title = fmt.Sprintf("%d times the first", percent/100)
+		}
+		all = append(all, step{
+			name: fmt.Sprintf("ingest-%d-percent", percent), title: title, args: []string{"ingest", "--conversations", "1000", "--duration", d.String()},
+			rate: func(b *book) float64 { return b.report(full).Completed * float64(percent) / 100 },
+		})
+	}
+	return all
 }
 
 // sizes are bodies of several sizes, over both transports.
