@@ -20,6 +20,12 @@ const pebbleFormat = pebble.FormatValueSeparation
 // from memory, so nothing is spent on compressing or filtering them.
 func (s *Stores) logOptions(fs vfs.FS) *pebble.Options {
 	o := s.commonOptions(fs, &s.logSide)
+	// Entries are deleted in ranges once a snapshot covers them, and read from
+	// memory until then. So tables wait in level 0 for their end: merging them
+	// before would cost more writing than all else together.
+	o.L0CompactionThreshold = 32
+	o.L0StopWritesThreshold = 256
+	o.TargetFileSizes[0] = 16 << 20
 	o.LBaseMaxBytes = 512 << 20
 	o.Experimental.ReadSamplingMultiplier = -1
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
