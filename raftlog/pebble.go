@@ -25,7 +25,9 @@ func (s *Stores) logOptions(fs vfs.FS) *pebble.Options {
 	// before would cost more writing than all else together.
 	o.L0CompactionThreshold = 32
 	o.L0StopWritesThreshold = 256
-	o.TargetFileSizes[0] = 16 << 20
+	for i := range o.TargetFileSizes {
+		o.TargetFileSizes[i] = 16 << 20
+	}
 	o.LBaseMaxBytes = 512 << 20
 	o.Experimental.ReadSamplingMultiplier = -1
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
