@@ -18,7 +18,7 @@ const (
 	NoBarrier             Mutant = 7  // a new leader answers before it has applied what its predecessors committed
 	TwoWriteVote          Mutant = 8  // a vote's term and candidate are written one after the other, as raft does
 	AcceptOldSnapshot     Mutant = 9  // a snapshot older than the state is installed
-	SeparateIndex         Mutant = 10 // the applied index is written in a batch of its own
+	SeparateIndex         Mutant = 10 // the applied index is written in a batch of its own, with the next rows
 	CursorGoesBack        Mutant = 11 // a cursor is stored as it comes, also below what it was
 	CheckAtEdgeOnly       Mutant = 12 // the edge asks whether the sender is a member, apply does not
 	RecallLeavesMessage   Mutant = 13 // a recall is told, but the copy that pages are read from is not replaced
