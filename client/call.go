@@ -25,6 +25,7 @@ type call struct {
 	over    bool      // answered or given up
 	queued  bool      // stands in the link's queue
 	id      uint64    // of the request in flight; 0: none
+	unheard bool      // a session was lost that had it and had not answered
 	refused int       // times in a row, of a read
 	first   time.Time // when it was first written
 	written time.Time // and when last

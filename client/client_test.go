@@ -115,6 +115,33 @@ func TestLostAnswersGiveOneMessage(t *testing.T) {
 	})
 }
 
+// TestRefusalOfARepetition: who is refused is told when an earlier copy of the
+// command was lost, which may yet arrive and be carried out.
+func TestRefusalOfARepetition(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.conversation("tea", "tom")
+		lose := true
+		c.on = func(_ *node, r *pb.Request) fate {
+			switch {
+			case r.GetSendMessage() == nil:
+				return fate{}
+			case lose:
+				lose = false
+				return fate{mute: true, after: func() { c.network.Break("client", "n1:7400") }}
+			}
+			return fate{refuse: &pb.Error{Code: uint32(wire.CodeNotMember)}}
+		}
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		for _, unheard := range []bool{true, false} {
+			_, err := tom.Conversation("tea").Send(t.Context(), Text("no"))
+			if wire.CodeOf(err) != wire.CodeNotMember || errors.Is(err, ErrUnheard) != unheard {
+				t.Errorf("refused with %v, want an unheard copy: %v", err, unheard)
+			}
+		}
+	})
+}
+
 func TestCreateIsRetriedAsOne(t *testing.T) {
 	bubble(t, []string{"n1", "n2"}, func(t *testing.T, c *cluster) {
 		c.on = func(n *node, r *pb.Request) fate {

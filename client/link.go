@@ -328,6 +328,9 @@ func (l *link) answer(s *session, resp *pb.Response) {
 		}
 	}
 	l.finishLocked(c)
+	if err != nil && c.unheard {
+		err.Err = ErrUnheard
+	}
 	l.mu.Unlock()
 	if err != nil {
 		c.done(nil, err)
@@ -431,6 +434,7 @@ func (l *link) lose(s *session) {
 		default:
 			again = append(again, c)
 		}
+		c.unheard = true
 		l.groundLocked(c)
 		if ln != nil {
 			l.maybeScheduleLocked(ln, 0)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -122,6 +123,8 @@ func (d *device) outcome(err error) (history.Outcome, string) {
 		return history.Unknown, "time-out"
 	case d.q.Err() != nil:
 		return history.Unknown, "closed"
+	case errors.Is(err, client.ErrUnheard):
+		return history.Unknown, "unheard"
 	case code.Retryable(), code == wire.CodeTooOld, code == wire.CodeInternal:
 		return history.Unknown, code.String()
 	case !d.crew.world.Alive(d.q.Node()):
