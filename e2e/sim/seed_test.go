@@ -74,7 +74,7 @@ func TestSeed(t *testing.T) {
 	// has no end: the process ends while it waits. Judging is done outside of it,
 	// where time-outs are real.
 	ended := make(chan *story)
-	go func() { os.Exit(judge(<-ended, dir)) }()
+	go func() { os.Exit(judge(<-ended, dir)) }() //nolint:forbidigo // the process is the run
 	synctest.Test(t, func(t *testing.T) {
 		ended <- run(t, seed, lines)
 		ended <- nil

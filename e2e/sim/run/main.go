@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.first, "first", false, "stop at the first failure")
 	f.BoolVar(&o.twice, "twice", false, "run each seed twice, and compare the traces")
 	f.DurationVar(&o.atMost, "for", 0, "begin no more seeds after so long")
-	f.DurationVar(&o.limit, "limit", 2*time.Minute, "how long a seed may take in real time")
+	f.DurationVar(&o.limit, "limit", 10*time.Minute, "how long a seed may take in real time, on a busy machine")
 	f.StringVar(&o.keep, "keep", filepath.Join(os.TempDir(), "quorate-sim"), "where a failure's log and history are left")
 	f.StringVar(&o.binary, "binary", "", "a simulator that is built already, with the overlay")
 	if err := f.Parse(args); err != nil {

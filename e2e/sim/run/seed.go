@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,12 +147,12 @@ func (b *built) process(ctx context.Context, o *options, dir string, result *out
 	case <-time.After(o.limit):
 		_ = cmd.Process.Signal(syscall.SIGQUIT) // it prints its stacks
 		select {
-		case <-ended:
+		case err = <-ended:
 		case <-time.After(10 * time.Second):
 			_ = cmd.Process.Kill()
-			<-ended
+			err = <-ended
 		}
-		err = fmt.Errorf("it hangs: no end after %v", o.limit)
+		err = errors.Join(fmt.Errorf("it hangs: no end after %v", o.limit), err)
 	}
 	result.Took = time.Since(began)
 	result.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
