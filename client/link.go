@@ -113,6 +113,7 @@ func (l *link) start(ctx context.Context, cmd command, done func(*pb.Response, e
 			return nil, wire.Errorf(wire.CodeInvalid, cmd.op, "the token is another client's")
 		}
 		c.n, c.first, cmd.numbered = cmd.token.N, cmd.token.First, false
+		c.unheard = true // of the first copy nothing was heard, or the caller would not ask
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -55,6 +55,33 @@ func TestSendAgainByToken(t *testing.T) {
 	})
 }
 
+// TestRefusalByToken: who is refused what he sends again is told that the first
+// copy may yet arrive.
+func TestRefusalByToken(t *testing.T) {
+	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
+		c.conversation("tea", "tom")
+		c.on = func(_ *node, r *pb.Request) fate { return fate{swallow: r.GetSendMessage() != nil} }
+		tom := dial(t, c.options("tom", "n1"))
+		defer shut(t, tom)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		d := Text("no")
+		d.Token = &Token{}
+		if _, err := tom.Conversation("tea").Send(ctx, d); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("send = %v, want deadline exceeded", err)
+		}
+		c.on = func(_ *node, r *pb.Request) fate {
+			if r.GetSendMessage() == nil {
+				return fate{}
+			}
+			return fate{refuse: &pb.Error{Code: uint32(wire.CodeNotMember)}}
+		}
+		if _, err := tom.Conversation("tea").Send(t.Context(), d); !errors.Is(err, ErrUnheard) || wire.CodeOf(err) != wire.CodeNotMember {
+			t.Errorf("refused with %v, want not a member, with an unheard copy", err)
+		}
+	})
+}
+
 func TestTokenOfAnotherClient(t *testing.T) {
 	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom")
