@@ -26,6 +26,7 @@ func drawMix(rng *rand.Rand) *mix {
 		{60, (*device).edit},
 		{30, (*device).recall},
 		{80, (*device).readHistory},
+		{20, (*device).poll},
 		{50, (*device).readLog},
 		{70, (*device).markRead},
 		{8, (*device).mark},

@@ -174,10 +174,14 @@ func (d *device) pick() conversation {
 
 // text makes a text that nobody else says: for some, with much after it.
 func (d *device) text() string {
-	d.texts++
-	id := fmt.Sprintf("%s.%d", d.name, d.texts)
+	id := d.nextText()
 	if d.rng.IntN(16) == 0 {
 		return history.Pad(id, d.rng.IntN(8<<10))
 	}
 	return id
+}
+
+func (d *device) nextText() string {
+	d.texts++
+	return fmt.Sprintf("%s.%d", d.name, d.texts)
 }

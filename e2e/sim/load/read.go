@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"time"
 
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/e2e/sim/history"
@@ -17,6 +18,20 @@ func (d *device) readHistory(ctx context.Context) {
 		r.OldestFirst = d.rng.IntN(2) == 0
 	}
 	d.historyPage(ctx, in, r)
+}
+
+// poll reads the end of a conversation strongly, again and again in a short
+// time, to be there when leaders change.
+func (d *device) poll(ctx context.Context) {
+	in := d.pick().id
+	for range 5 + d.rng.IntN(25) {
+		if d.historyPage(ctx, in, client.Range{Limit: 1 + d.rng.IntN(3), Strong: true}) == nil {
+			return
+		}
+		if sleep(ctx, time.Duration(d.rng.IntN(12))*time.Millisecond) != nil {
+			return
+		}
+	}
 }
 
 // historyPage reads one page, and returns it if it was read.

@@ -95,18 +95,25 @@ func (d *device) file(l *letter, o history.Outcome) {
 // together when something breaks.
 func (d *device) sendMany(ctx context.Context) {
 	in := d.pick()
-	ctx, cancel, first := d.call(ctx, history.OpSend, in.id)
+	letters := make([]*letter, 2+d.rng.IntN(11))
+	for i := range letters {
+		letters[i] = d.newLetter(in)
+	}
+	d.postAll(ctx, letters)
+}
+
+// postAll sends letters without waiting for one before the next.
+func (d *device) postAll(ctx context.Context, letters []*letter) {
+	ctx, cancel, first := d.call(ctx, history.OpSend, "")
 	defer cancel()
 	var all sync.WaitGroup
-	letters := make([]*letter, 2+d.rng.IntN(11))
 	outcomes := make([]history.Outcome, len(letters))
-	for i := range letters {
-		l := d.newLetter(in)
+	for i, l := range letters {
 		e := first
+		e.Conversation = l.in
 		begin(&e, l)
-		letters[i] = l
 		all.Add(1)
-		d.q.Conversation(in.id).SendAsync(ctx, l.draft, func(sent client.Sent, err error) {
+		d.q.Conversation(l.in).SendAsync(ctx, l.draft, func(sent client.Sent, err error) {
 			defer all.Done()
 			outcomes[i] = d.posted(e, sent, err)
 		})
