@@ -23,6 +23,8 @@ type device struct {
 
 	q        *client.Client  // nil: not signed in
 	lives    int             // sign-ins
+	stands   int             // clients that stood in for q, to resume another
+	stood    int             // the number of the one that does now; 0: none
 	identity client.Identity // of the last session
 	tag      string
 
@@ -47,7 +49,12 @@ func newDevice(c *Crew, user wire.UserID, number int, m *mix) *device {
 }
 
 // client names the present session in the history.
-func (d *device) client() string { return fmt.Sprintf("%s#%d", d.name, d.lives) }
+func (d *device) client() string {
+	if d.stood != 0 {
+		return fmt.Sprintf("%s+%d", d.name, d.stood)
+	}
+	return fmt.Sprintf("%s#%d", d.name, d.lives)
+}
 
 // work does what users do, until ctx ends or enough was done.
 func (d *device) work(ctx context.Context) {

@@ -180,8 +180,9 @@ func (d *device) postResumed(ctx context.Context, l *letter) {
 		return
 	}
 	main := d.q
-	d.q = q
+	d.stands++
+	d.q, d.stood = q, d.stands // it has seen nothing of what main has, nor main of what it is told
 	d.post(ctx, l)
-	d.q = main
+	d.q, d.stood = main, 0
 	_ = q.Close() // of a connection that may be broken
 }
