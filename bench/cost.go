@@ -104,6 +104,17 @@ func (m *meter) cost(messages uint64, payload float64) Cost {
 	return c
 }
 
+// idle measures how many processors all nodes use without a load.
+func (t Target) idle(ctx context.Context, d time.Duration) (cores float64, err error) {
+	m := meter{target: t}
+	m.look(ctx, true)
+	if err := pause(ctx, d); err != nil {
+		return 0, err
+	}
+	m.look(ctx, false)
+	return m.cost(0, 0).ServerCores, m.err
+}
+
 // ownCPU is how much processor time this process has used.
 func ownCPU() time.Duration {
 	var u syscall.Rusage

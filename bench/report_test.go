@@ -49,9 +49,9 @@ func reports() []Report {
 	bad := good
 	bad.Errors, bad.FirstError, bad.OverLimit, bad.SentLate.P99, bad.Cost = 3, "no such thing", 4, 5, Cost{}
 	memory := []node.Memory{{Node: "n1", Sessions: 100, RSS: 100 << 20, Heap: 50 << 20, Stacks: 5 << 20, Goroutines: 300}}
-	world := World{Size: 2, ServerCPU: 100, Rounds: []float64{90, 100, 120}, Completed: 1999, P50: 2, P99: 9, DiskBytes: 8}
+	world := World{Size: 2, Idle: 0.125, ServerCPU: 110, AboveIdle: 100, Rounds: []float64{90, 100, 120}, Completed: 1999, P50: 2, P99: 9, DiskBytes: 8}
 	large := world
-	large.Size, large.ServerCPU = 10000, 130
+	large.Size, large.AboveIdle = 10000, 130
 	return []Report{
 		&IngestReport{Setting: set, Figures: good},
 		&IngestReport{Setting: set, Figures: bad, Refusals: 77, Refusal: Percentiles{21, 22, 23, 24}},

@@ -81,8 +81,10 @@ type Comparison struct {
 // World is what rounds in one world measured: medians of the rounds that count.
 type World struct {
 	Size      int       `json:"size"`
+	Idle      float64   `json:"idle_cores"` // of all nodes, before the rounds
 	ServerCPU float64   `json:"server_cpu_us_per_message"`
-	Rounds    []float64 `json:"rounds_server_cpu_us_per_message"`
+	AboveIdle float64   `json:"server_cpu_us_per_message_above_idle"` // what the send adds to that: this is compared
+	Rounds    []float64 `json:"rounds_server_cpu_us_per_message_above_idle"`
 	Completed float64   `json:"completed_per_s"`
 	P50       float64   `json:"p50_ms"`
 	P99       float64   `json:"p99_ms"`
@@ -92,11 +94,11 @@ type World struct {
 // Print implements Report.
 func (r *SendCostReport) Print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "OF\tSIZE\tROUNDS\tSERVER CPU µS\tLEAST\tMOST\tCOMPLETED/S\tP50 MS\tP99 MS\tDISK BYTES/BYTE\t")
+	fmt.Fprintln(w, "OF\tSIZE\tROUNDS\tSERVER CPU µS\tABOVE IDLE\tLEAST\tMOST\tIDLE CORES\tCOMPLETED/S\tP50 MS\tP99 MS\tDISK BYTES/BYTE\t")
 	for _, c := range r.Comparisons {
 		for _, side := range []World{c.Small, c.Large} {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t%.2f\t%.2f\t%.1f\t\n", c.Of, side.Size, len(side.Rounds), side.ServerCPU,
-				slices.Min(side.Rounds), slices.Max(side.Rounds), side.Completed, side.P50, side.P99, side.DiskBytes)
+			fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.3f\t%.0f\t%.2f\t%.2f\t%.1f\t\n", c.Of, side.Size, len(side.Rounds), side.ServerCPU,
+				side.AboveIdle, slices.Min(side.Rounds), slices.Max(side.Rounds), side.Idle, side.Completed, side.P50, side.P99, side.DiskBytes)
 		}
 	}
 	if err := w.Flush(); err != nil {
@@ -153,7 +155,7 @@ func (b SendCost) Run(ctx context.Context, t Target) (Report, error) {
 			return nil, fmt.Errorf("%s: %w", compare.of, err)
 		}
 		rep.Comparisons = append(rep.Comparisons, Comparison{
-			Of: compare.of, Small: small.sum(), Large: large.sum(), Out: out, Ratio: large.sum().ServerCPU / small.sum().ServerCPU,
+			Of: compare.of, Small: small.sum(), Large: large.sum(), Out: out, Ratio: large.sum().AboveIdle / small.sum().AboveIdle,
 		})
 	}
 	return rep, nil
@@ -165,6 +167,7 @@ type world struct {
 	size    int
 	clients []*client.Client
 	lanes   []sendLane
+	idle    float64 // cores of all nodes, without sends
 	rounds  []Figures
 }
 
@@ -240,6 +243,9 @@ func (b SendCost) compare(ctx context.Context, small, large *world) (out int, er
 		if _, err := w.target.quiet(ctx, costSettle); err != nil {
 			return 0, err
 		}
+		if w.idle, err = w.target.idle(ctx, b.Duration); err != nil {
+			return 0, err
+		}
 	}
 	body := bytes.Repeat([]byte{'x'}, b.BodyBytes)
 	for pair := 0; len(small.rounds) < b.Rounds; pair++ {
@@ -291,6 +297,9 @@ func (b SendCost) round(ctx context.Context, w *world, body []byte) (Figures, er
 	return f, nil
 }
 
+// aboveIdle is what a send of a round added to what idle nodes take.
+func (w *world) aboveIdle(f *Figures) float64 { return f.ServerCPU - 1e6*w.idle/f.Completed }
+
 // sum takes the medians.
 func (w *world) sum() World {
 	of := func(f func(*Figures) float64) float64 {
@@ -301,15 +310,16 @@ func (w *world) sum() World {
 		return median(values)
 	}
 	sum := World{
-		Size:      w.size,
+		Size: w.size, Idle: w.idle,
 		ServerCPU: of(func(f *Figures) float64 { return f.ServerCPU }),
+		AboveIdle: of(w.aboveIdle),
 		Completed: of(func(f *Figures) float64 { return f.Completed }),
 		P50:       of(func(f *Figures) float64 { return f.Latency.P50 }),
 		P99:       of(func(f *Figures) float64 { return f.Latency.P99 }),
 		DiskBytes: of(func(f *Figures) float64 { return f.DiskBytes }),
 	}
 	for i := range w.rounds {
-		sum.Rounds = append(sum.Rounds, w.rounds[i].ServerCPU)
+		sum.Rounds = append(sum.Rounds, w.aboveIdle(&w.rounds[i]))
 	}
 	return sum
 }

@@ -42,3 +42,13 @@ func TestCompareGivesUp(t *testing.T) {
 		}
 	})
 }
+
+// TestAboveIdle: what idle nodes take is no cost of a send.
+func TestAboveIdle(t *testing.T) {
+	w := world{size: 7, idle: 0.1, rounds: []Figures{
+		{Completed: 1000, Cost: Cost{ServerCPU: 300}}, {Completed: 500, Cost: Cost{ServerCPU: 390}}, {Completed: 1000, Cost: Cost{ServerCPU: 310}},
+	}}
+	if sum := w.sum(); sum.AboveIdle != 200 || sum.ServerCPU != 310 || sum.Size != 7 || len(sum.Rounds) != 3 || sum.Rounds[1] != 190 {
+		t.Errorf("%+v", sum)
+	}
+}
