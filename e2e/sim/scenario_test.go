@@ -44,6 +44,11 @@ var scenarios = map[string]scenario{
 	"late interest":  {play: lateInterest},
 	"outbox":         {plan: func(p *plan) { p.shards = 4 }, play: outbox},
 	"lagging edge":   {play: laggingEdge},
+	"lonely leader":  {play: lonelyLeader},
+	"unique":         {play: unique},
+	"install": {plan: func(p *plan) {
+		p.replicas = shard.Options{SnapshotBytes: 2 << 10, TrailingBytes: 1, TrailingEntries: 8}
+	}, play: install},
 }
 
 // stage is a cluster in which a scenario is played.
@@ -463,4 +468,90 @@ func laggingEdge(s *stage) {
 			s.problem("A6: a client has written offset %d, and is told that the log ends at %d", last, page.LastOffset)
 		}
 	}
+}
+
+// lonelyLeader: a leader that nobody hears acknowledges nothing.
+func lonelyLeader(s *stage) {
+	for range 3 {
+		old := s.leader(1)
+		others := s.except(old)
+		writer, reader := s.client(old, "ann"), s.client(others[0], "ben")
+		id := s.conversation(writer, "ben")
+		time.Sleep(2 * time.Second)
+		cut := both([]int{old.index}, []int{others[0].index, others[1].index})
+		s.links.cut(cut, true)
+		acknowledged := map[wire.MessageID]bool{}
+		for i := range 3 {
+			_ = s.within(150*time.Millisecond, func(ctx context.Context) error {
+				sent, err := writer.Conversation(id).Send(ctx, client.Draft{Body: fmt.Appendf(nil, "%d", i)})
+				if err == nil {
+					acknowledged[sent.ID] = true
+				}
+				return err
+			})
+		}
+		time.Sleep(3 * time.Second)
+		s.links.cut(cut, false)
+		time.Sleep(5 * time.Second)
+		err := s.within(5*time.Second, func(ctx context.Context) error {
+			page, err := reader.Conversation(id).History(ctx, client.Range{Strong: true})
+			if err != nil {
+				return err
+			}
+			for _, m := range page.Messages {
+				delete(acknowledged, m.ID)
+			}
+			return nil
+		})
+		if err != nil || len(acknowledged) > 0 {
+			s.problem("A1: %d messages that a leader acknowledged while nobody heard it are lost, %v", len(acknowledged), err)
+		}
+	}
+}
+
+// unique: two users at two nodes make the conversation of the two of them, at
+// once and again later.
+func unique(s *stage) {
+	ann, ben := s.client(s.nodes[0], "ann"), s.client(s.nodes[1], "ben")
+	var ids [4]wire.ConversationID
+	for i := range 2 {
+		var making sync.WaitGroup
+		for j, c := range []*client.Client{ann, ben} {
+			making.Go(func() {
+				err := s.within(8*time.Second, func(ctx context.Context) error {
+					info, err := c.Create(ctx, client.NewConversation{Members: []wire.UserID{"ann", "ben"}, Unique: true})
+					if err == nil {
+						ids[2*i+j] = info.ID
+					}
+					return err
+				})
+				if err != nil {
+					s.problem("A14: make a unique conversation: %v", err)
+				}
+			})
+		}
+		making.Wait()
+	}
+	if ids[0] != ids[1] || ids[0] != ids[2] || ids[0] != ids[3] {
+		s.problem("A2: ann and ben have more than one unique conversation: %v", ids)
+	}
+}
+
+// install: a replica is cut off for so long that it needs a snapshot, and goes on
+// with what it has in memory.
+func install(s *stage) {
+	leader := s.leader(1)
+	behind := s.except(leader)[0]
+	writer := s.client(leader, "ann")
+	id := s.conversation(writer, "ben")
+	s.say(writer, id, 5, 100)
+	time.Sleep(time.Second)
+	cut := append(both([]int{behind.index}, []int{leader.index}), both([]int{behind.index}, []int{s.except(leader)[1].index})...)
+	s.links.cut(cut, true)
+	s.say(writer, id, 60, 400)
+	time.Sleep(time.Second)
+	s.links.cut(cut, false)
+	time.Sleep(8 * time.Second)
+	s.say(writer, id, 10, 100)
+	time.Sleep(time.Second)
 }
