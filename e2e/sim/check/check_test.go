@@ -112,6 +112,9 @@ func TestSessions(t *testing.T) {
 		{"it has seen more by a push", "A6", func(s *story) { earlier(s, "cid#1", 22*time.Second) }},
 		{"another session had seen more", "", func(s *story) { earlier(s, "cid#7", 22*time.Second) }},
 		{"it saw more while it read", "", func(s *story) { earlier(s, "cid#1", time.Second) }},
+		{"there is no such place", "A6", func(s *story) {
+			s.call(30, history.Event{Op: history.OpReadLog, User: "ann", Client: "ann#2", Outcome: history.Refused, Error: "start_over"})
+		}},
 		{"a log that ends before what was read", "A6", func(s *story) {
 			s.call(30, history.Event{Op: history.OpReadLog, User: "ann", Client: "ann#2", Page: &history.Page{After: 2, Upto: 2, Last: 2}})
 		}},

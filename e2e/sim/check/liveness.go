@@ -25,7 +25,8 @@ func liveness(x *index) {
 		if i < x.final {
 			continue
 		}
-		if e.Outcome == history.Unknown && e.Error != "too_old" && e.At >= x.h.Events[x.final].At {
+		answered := e.Error == "too_old" || e.Error == "unheard" // which tell nothing of the first copy
+		if e.Outcome == history.Unknown && !answered && e.At >= x.h.Events[x.final].At {
 			x.report("A14", []int{i}, "%s has no answer to %s of %s though all faults are over (%s)", e.Client, e.Op, e.Conversation, e.Error)
 		}
 		in[e.User] = in[e.User] || e.Outcome == history.OK && e.Op == history.OpListed

@@ -10,12 +10,16 @@ import (
 
 // sessions checks A6: what one session reads of a conversation never goes back.
 // Once it has seen an offset or a sequence, by whatever call or push, no read
-// that it begins later says that the conversation ends before that.
+// that it begins later says that the conversation ends before that, or that there
+// is no such place.
 func sessions(x *index) {
 	for _, t := range x.order {
 		marks := map[string]*highWater{}
 		for _, i := range t.events {
 			e := &x.h.Events[i]
+			if e.Outcome == history.Refused && e.Error == "start_over" {
+				x.report("A6", []int{i}, "%s is told that what it has seen of %s is not in the log", e.Client, t.id)
+			}
 			if e.Outcome == history.Unknown || e.Outcome == history.Refused || e.Client == "" {
 				continue
 			}

@@ -41,12 +41,33 @@ func Run(ctx context.Context, w World, o Options, rec *history.Recorder) (*Crew,
 		c.Close()
 		return nil, fmt.Errorf("begin the load: %w", err)
 	}
+	watchers := c.hireWatchers(rng, mix)
 	var all sync.WaitGroup
 	for _, d := range c.devices {
 		all.Go(func() { d.work(ctx) })
 	}
+	for _, d := range watchers {
+		all.Go(func() { d.watch(ctx) })
+	}
 	all.Wait()
+	c.devices = append(c.devices, watchers...)
 	return c, nil
+}
+
+// hireWatchers makes devices that do nothing but read the end of the hot
+// conversation, in some runs: what a new leader says in its first milliseconds is
+// heard by nobody else.
+func (c *Crew) hireWatchers(rng *rand.Rand, m *mix) []*device {
+	if rng.IntN(4) > 0 {
+		return nil
+	}
+	var watchers []*device
+	for i := range 2 {
+		d := newDevice(c, userName(i%c.opts.Users), 24+i, m)
+		d.rng = rand.New(rand.NewPCG(c.opts.Seed, uint64(len(c.devices)+2+i)))
+		watchers = append(watchers, d)
+	}
+	return watchers
 }
 
 func userName(n int) wire.UserID { return wire.UserID(fmt.Sprintf("u%d", n)) }

@@ -34,6 +34,25 @@ func (d *device) poll(ctx context.Context) {
 	}
 }
 
+// watchPause is how long a watcher waits between two reads, at most.
+const watchPause = 24 * time.Millisecond
+
+// watch reads the end of the hot conversation strongly, over and over, until ctx
+// ends.
+func (d *device) watch(ctx context.Context) {
+	in := d.crew.board.all()[0].id
+	for sleep(ctx, time.Duration(1+d.rng.Int64N(int64(watchPause)))) == nil {
+		if !d.ready(ctx) {
+			continue
+		}
+		d.historyPage(ctx, in, client.Range{Limit: 1, Strong: true})
+		if d.outOf != "" {
+			d.outOf = ""
+			d.joinIn(ctx, in)
+		}
+	}
+}
+
 // historyPage reads one page, and returns it if it was read.
 func (d *device) historyPage(ctx context.Context, in wire.ConversationID, r client.Range) *client.Page {
 	ctx, cancel, e := d.call(ctx, history.OpHistory, in)
