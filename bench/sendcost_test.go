@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,8 +38,9 @@ func TestCompareGivesUp(t *testing.T) {
 		full := &outbox{}
 		full.waiting.Store(windowOf)
 		w := func() *world { return &world{target: target, lanes: []sendLane{{convs: []*outbox{full}}}} }
-		if out, err := b.compare(t.Context(), w(), w()); err == nil || out != costTries*b.Rounds+1 {
-			t.Errorf("%d rounds left out, %v", out, err)
+		rep := &SendCostReport{}
+		if err := b.compare(t.Context(), rep, Comparison{}, [2]*world{w(), w()}); err == nil || len(rep.Comparisons) != 0 {
+			t.Errorf("%+v, %v", rep.Comparisons, err)
 		}
 	})
 }
@@ -50,5 +52,19 @@ func TestAboveIdle(t *testing.T) {
 	}}
 	if sum := w.sum(); sum.AboveIdle != 200 || sum.ServerCPU != 310 || sum.Size != 7 || len(sum.Rounds) != 3 || sum.Rounds[1] != 190 {
 		t.Errorf("%+v", sum)
+	}
+}
+
+// TestPart: as many conversations are sent to as were asked for, over all lanes.
+func TestPart(t *testing.T) {
+	w := world{lanes: make([]sendLane, 3), rounds: make([]Figures, 1)}
+	for i := range 100 {
+		l := &w.lanes[i%3]
+		l.convs = append(l.convs, &outbox{})
+	}
+	p := w.part(10)
+	got := []int{len(p.lanes[0].convs), len(p.lanes[1].convs), len(p.lanes[2].convs)}
+	if !slices.Equal(got, []int{4, 3, 3}) || len(w.lanes[0].convs) != 34 || p.rounds != nil {
+		t.Errorf("lanes with %v conversations", got)
 	}
 }

@@ -14,7 +14,7 @@ type benchCostCmd struct {
 	Connections int   `help:"Connections that send." default:"8"`
 	Groups      int   `help:"Groups of each size." default:"8"`
 	Members     []int `help:"Members of a group, few and many; 0,0: that is not compared." default:"2,10000"`
-	Stored      []int `help:"Conversations, all of which are sent to, few and many; 0,0: that is not compared." default:"1000,100000"`
+	Stored      []int `help:"Conversations, few and many; 0,0: that is not compared." default:"1000,100000"`
 	Body        int   `help:"Bytes of a message." default:"256"`
 }
 
