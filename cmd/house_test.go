@@ -30,7 +30,7 @@ var floors = map[string]int{
 	"bench":           8,
 	"cmd/quorate":     9,
 	"e2e":             9,
-	"e2e/sim/overlay": 0, "e2e/sim": 9, "e2e/sim/run": 9,
+	"e2e/sim/overlay": 0, "e2e/sim": 9, "e2e/sim/mutants": 9, "e2e/sim/run": 9,
 	"e2e/sim/history": 4, "e2e/sim/check": 5, "e2e/sim/load": 8,
 }
 
