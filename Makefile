@@ -12,7 +12,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e sim fuzz bench compare compare-build compare-nats performance generate clean
+.PHONY: run build test format vet lint unit race e2e sim mutants fuzz bench compare compare-build compare-nats performance generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -22,7 +22,7 @@ run: build
 
 # Each part says how long it took.
 test:
-	@for part in format vet lint race e2e fuzz bench compare; do \
+	@for part in format vet lint race e2e mutants fuzz bench compare; do \
 	  began=$$(date +%s); echo "== $$part"; \
 	  $(MAKE) --no-print-directory $$part || exit 1; \
 	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
@@ -61,6 +61,10 @@ e2e: build
 # Whole clusters through disasters in virtual time, one process a seed.
 sim:
 	$(GO) run ./e2e/sim/run --seeds $(SEEDS)
+
+# Plants bugs, one at a time, and fails if one is not found.
+mutants:
+	$(GO) run ./e2e/sim/mutants
 
 # Every fuzz target for a moment, two at a time; FUZZTIME=10m looks longer.
 fuzz:
