@@ -172,6 +172,9 @@ func (d *devCluster) watch(exe string, n *devNode) {
 	}
 	d.e.say("node %s (pid %d) has ended: %s. The others go on. Its log is %s; start it again with:\n  %s serve --config %s",
 		n.place.name, n.cmd.Process.Pid, why, filepath.Join(n.place.dir, "quorate.log"), exe, n.place.config)
+	if n.cmd.ProcessState.Exited() { // by itself, so it has said why
+		d.e.say("the end of its log:\n%s", lastLines(n.log.Name(), 3))
+	}
 }
 
 // awaitReady waits until every node serves.
