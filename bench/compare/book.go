@@ -21,8 +21,9 @@ type book struct {
 type record struct {
 	Name    string          `json:"name"`
 	Command string          `json:"command"`
-	Shards  int             `json:"shards"` // of the cluster; 0: the command says
-	Report  json.RawMessage `json:"report"` // as quorate bench has printed it
+	Shards  int             `json:"shards"`                // of the cluster; 0: the command says
+	Others  *float64        `json:"other_cores,omitempty"` // what other programs took just before
+	Report  json.RawMessage `json:"report"`                // as quorate bench has printed it
 }
 
 // natsFile is the file of the comparison with NATS.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -17,6 +18,7 @@ var documentText string
 // document is what the prose has places for. Empty: not measured, and left out.
 type document struct {
 	Machine  string
+	Others   string // what other programs took; empty: next to nothing
 	NATS     string
 	Sections map[string]section
 	Plots    map[string]bool // what is drawn
@@ -53,7 +55,7 @@ func (b *book) document(groups []group, drawn map[string]bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the document's template: %w", err)
 	}
-	d := document{Sections: map[string]section{}, Plots: drawn, Machine: b.machine(groups)}
+	d := document{Sections: map[string]section{}, Plots: drawn, Machine: b.machine(groups), Others: b.others()}
 	if b.nats != nil {
 		d.NATS = b.nats.markdown()
 	}
@@ -79,6 +81,21 @@ func (b *book) machine(groups []group) string {
 		}
 	}
 	return ""
+}
+
+// others says how much of the machine others had, if it is worth saying.
+func (b *book) others() string {
+	const worthSaying = 0.1
+	var all []float64
+	for _, r := range b.records {
+		if r.Others != nil {
+			all = append(all, *r.Others)
+		}
+	}
+	if len(all) == 0 || slices.Max(all) < worthSaying {
+		return ""
+	}
+	return fmt.Sprintf("%.1f to %.1f", slices.Min(all), slices.Max(all))
 }
 
 func sectionsOf(groups []group) []string {

@@ -31,7 +31,8 @@ func exampleBook(t *testing.T) *book {
 		"failover":            `{"commit":"abcdef","conversations":10000,"longest_without_success_ms":2345.6,"again_ms":{"p50":700,"p99":1500,"max":2100},"acknowledged":13000}`,
 		"cost":                `{"commit":"abcdef","comparisons":[{"of":"members","small":{"size":2,"server_cpu_us_per_message":100},"large":{"size":10000,"server_cpu_us_per_message":110},"ratio":1.1}]}`,
 	} {
-		r := &record{Name: name, Command: "quorate bench " + name, Shards: 16, Report: json.RawMessage(text)}
+		others := 0.25
+		r := &record{Others: &others, Name: name, Command: "quorate bench " + name, Shards: 16, Report: json.RawMessage(text)}
 		if err := b.keep(r); err != nil {
 			t.Fatal(err)
 		}

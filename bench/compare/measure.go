@@ -116,6 +116,10 @@ func (s *suiteRun) group(ctx context.Context, g group) (err error) {
 			err = os.RemoveAll(dir)
 		}
 	}()
+	others, err := othersNow(ctx)
+	if err != nil {
+		return err
+	}
 	var env []string
 	if g.shards > 0 {
 		fmt.Fprintf(s.progress, "%s  %s: starting a cluster of %d shards\n", time.Now().Format(time.TimeOnly), g.section, g.shards)
@@ -127,16 +131,34 @@ func (s *suiteRun) group(ctx context.Context, g group) (err error) {
 		env = cluster.env()
 	}
 	for _, one := range wanted {
-		if err := s.step(ctx, dir, env, g.shards, one); err != nil {
+		r := &record{Name: one.name, Shards: g.shards, Others: &others}
+		if err := s.step(ctx, dir, env, one, r); err != nil {
 			return fmt.Errorf("%s: %w", one.name, err)
+		}
+		if err := s.book.keep(r); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// step runs quorate bench, and keeps what it prints. It speaks to the cluster
-// that its environment tells it of, or starts one in the directory.
-func (s *suiteRun) step(ctx context.Context, dir string, env []string, shards int, one step) error {
+// othersNow is how many cores are busy while this program measures nothing.
+func othersNow(ctx context.Context) (float64, error) {
+	const moment = 2 * time.Second
+	before, err := busy()
+	if err != nil {
+		return 0, err
+	}
+	if err := wait(ctx, moment); err != nil {
+		return 0, err
+	}
+	after, err := busy()
+	return (after - before).Seconds() / moment.Seconds(), err
+}
+
+// step runs quorate bench, and takes down what it prints. It speaks to the
+// cluster that its environment tells it of, or starts one in the directory.
+func (s *suiteRun) step(ctx context.Context, dir string, env []string, one step, r *record) error {
 	args := append([]string{"bench"}, one.args...)
 	if one.rate != nil {
 		rate := one.rate(s.book)
@@ -145,10 +167,10 @@ func (s *suiteRun) step(ctx context.Context, dir string, env []string, shards in
 		}
 		args = append(args, "--rate", fmt.Sprintf("%.0f", rate))
 	}
-	command := "quorate " + strings.Join(args, " ")
-	fmt.Fprintf(s.progress, "%s    %s\n", time.Now().Format(time.TimeOnly), command)
+	r.Command = "quorate " + strings.Join(args, " ")
+	fmt.Fprintf(s.progress, "%s    %s\n", time.Now().Format(time.TimeOnly), r.Command)
 	where := "--probe-dir"
-	if shards == 0 {
+	if r.Shards == 0 {
 		where = "--dir"
 	}
 	p, err := prepare(ctx, filepath.Join(dir, one.name+".log"), s.quorate, append(args, "--json", where, dir)...)
@@ -167,10 +189,8 @@ func (s *suiteRun) step(ctx context.Context, dir string, env []string, shards in
 	if p.err != nil { // there is a report that says what failed
 		fmt.Fprintf(s.progress, "            %s\n", lastLine(p.log.Name()))
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.book.keep(&record{Name: one.name, Command: command, Shards: shards, Report: bytes.TrimSpace(out.Bytes())})
+	r.Report = bytes.TrimSpace(out.Bytes())
+	return ctx.Err()
 }
 
 func lastLine(path string) string {
