@@ -7,7 +7,7 @@ import (
 
 // mix is how often a run's clients do what.
 type mix struct {
-	acts  []func(*device, context.Context)
+	acts  []func(context.Context, *device)
 	upto  []int // running sum of weights
 	total int
 }
@@ -18,32 +18,32 @@ func drawMix(rng *rand.Rand) *mix {
 	m := &mix{}
 	for _, a := range []struct {
 		weight int
-		do     func(*device, context.Context)
+		do     func(context.Context, *device)
 	}{
-		{300, (*device).send},
-		{30, (*device).sendMany},
-		{30, (*device).sendSureAgain},
-		{60, (*device).edit},
-		{30, (*device).recall},
-		{80, (*device).readHistory},
-		{20, (*device).poll},
-		{50, (*device).readLog},
-		{70, (*device).markRead},
-		{8, (*device).mark},
-		{30, (*device).cursors},
-		{30, (*device).unread},
-		{25, (*device).join},
-		{12, (*device).leave},
-		{25, (*device).addSome},
-		{20, (*device).removeSome},
-		{8, (*device).mute},
-		{25, (*device).members},
-		{8, (*device).list},
-		{40, (*device).followOne},
-		{10, (*device).unfollowOne},
-		{25, (*device).reconnect},
-		{6, (*device).create},
-		{6, (*device).visitRoom},
+		{300, send},
+		{30, sendMany},
+		{30, sendSureAgain},
+		{60, edit},
+		{30, recall},
+		{80, readHistory},
+		{20, poll},
+		{50, readLog},
+		{70, markRead},
+		{8, markLazily},
+		{30, readSomeCursors},
+		{30, readSomeUnread},
+		{25, join},
+		{12, leave},
+		{25, addSome},
+		{20, removeSome},
+		{8, mute},
+		{25, readSomeMembers},
+		{8, listOwn},
+		{40, followOne},
+		{10, unfollowOne},
+		{25, reconnect},
+		{6, create},
+		{6, visitRoom},
 	} {
 		weight := a.weight
 		switch rng.IntN(6) {
@@ -58,7 +58,7 @@ func drawMix(rng *rand.Rand) *mix {
 	return m
 }
 
-func (m *mix) pick(rng *rand.Rand) func(*device, context.Context) {
+func (m *mix) pick(rng *rand.Rand) func(context.Context, *device) {
 	n := rng.IntN(m.total)
 	for i, upto := range m.upto {
 		if n < upto {
@@ -69,7 +69,7 @@ func (m *mix) pick(rng *rand.Rand) func(*device, context.Context) {
 }
 
 // reconnect leaves the node for another, as a phone does that changes networks.
-func (d *device) reconnect(ctx context.Context) {
+func reconnect(ctx context.Context, d *device) {
 	d.signOut()
 	d.signIn(ctx)
 }

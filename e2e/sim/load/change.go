@@ -9,11 +9,11 @@ import (
 )
 
 // edit replaces a message of the user, by any of his devices.
-func (d *device) edit(ctx context.Context) {
+func edit(ctx context.Context, d *device) {
 	in := d.pick()
 	m, ok := d.crew.board.message(d.rng, in.id, d.user)
 	if !ok {
-		d.send(ctx)
+		send(ctx, d)
 		return
 	}
 	ctx, cancel, e := d.call(ctx, history.OpEdit, in.id)
@@ -27,14 +27,14 @@ func (d *device) edit(ctx context.Context) {
 }
 
 // recall takes a message back, mostly one of the user's.
-func (d *device) recall(ctx context.Context) {
+func recall(ctx context.Context, d *device) {
 	in, by := d.pick(), d.user
 	if d.rng.IntN(6) == 0 {
 		by = "" // anybody's: for managers
 	}
 	m, ok := d.crew.board.message(d.rng, in.id, by)
 	if !ok {
-		d.send(ctx)
+		send(ctx, d)
 		return
 	}
 	ctx, cancel, e := d.call(ctx, history.OpRecall, in.id)

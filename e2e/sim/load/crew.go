@@ -37,7 +37,7 @@ func Run(ctx context.Context, w World, o Options, rec *history.Recorder) (*Crew,
 			c.devices = append(c.devices, newDevice(c, userName(u), n, mix))
 		}
 	}
-	if err := c.devices[0].found(ctx); err != nil {
+	if err := foundConversations(ctx, c.devices[0]); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("begin the load: %w", err)
 	}
@@ -47,7 +47,7 @@ func Run(ctx context.Context, w World, o Options, rec *history.Recorder) (*Crew,
 		all.Go(func() { d.work(ctx) })
 	}
 	for _, d := range watchers {
-		all.Go(func() { d.watch(ctx) })
+		all.Go(func() { watch(ctx, d) })
 	}
 	all.Wait()
 	c.devices = append(c.devices, watchers...)
@@ -102,14 +102,14 @@ const quiet = 6 * time.Second
 // conversations are read. It does not close the clients.
 func (c *Crew) Finish(ctx context.Context) error {
 	c.rec.Phase(history.PhaseFinal)
-	c.each(func(d *device) { d.settleAccounts(ctx) })
+	c.each(func(d *device) { settleAccounts(ctx, d) })
 	if err := sleep(ctx, quiet); err != nil {
 		return fmt.Errorf("wait for quiet: %w", err)
 	}
 	c.each(func(d *device) {
-		d.converge(ctx)
+		converge(ctx, d)
 		if d.number == 0 {
-			d.readAll(ctx)
+			readAll(ctx, d)
 		}
 	})
 	if err := ctx.Err(); err != nil {

@@ -28,23 +28,34 @@ type device struct {
 	identity client.Identity // of the last session
 	tag      string
 
-	identities map[[16]byte]client.Identity // of all clients that have ended
-	texts      int
-	made       int
-	outOf      wire.ConversationID          // was refused there, not being a member
-	closed     map[wire.ConversationID]bool // may not be joined
-	patient    bool                         // gives every call its time
-	follows    []*follow
-	unsure     []*letter // sends whose outcome is unknown
-	sure       []*letter // some of the last ones that are known
-	last       map[wire.ConversationID]wire.Seq
+	texts   int
+	made    int
+	patient bool // gives every call its time
+	follows []*follow
+	mail    mail
+	known   known
+}
+
+// mail is what a device has sent, to be sent again.
+type mail struct {
+	unsure     []*letter                    // whose outcome is unknown
+	sure       []*letter                    // some of the last ones whose outcome is known
+	identities map[[16]byte]client.Identity // of all the device's clients that have ended
+}
+
+// known is what a device has learned of the conversations.
+type known struct {
+	last   map[wire.ConversationID]wire.Seq
+	outOf  wire.ConversationID          // was refused there, not being a member
+	closed map[wire.ConversationID]bool // may not be joined
 }
 
 func newDevice(c *Crew, user wire.UserID, number int, m *mix) *device {
 	return &device{
 		crew: c, user: user, number: number, name: fmt.Sprintf("%s%c", user, 'a'+number), mix: m,
-		rng:  rand.New(rand.NewPCG(c.opts.Seed, uint64(len(c.devices)+2))),
-		last: map[wire.ConversationID]wire.Seq{}, identities: map[[16]byte]client.Identity{}, closed: map[wire.ConversationID]bool{},
+		rng:   rand.New(rand.NewPCG(c.opts.Seed, uint64(len(c.devices)+2))),
+		mail:  mail{identities: map[[16]byte]client.Identity{}},
+		known: known{last: map[wire.ConversationID]wire.Seq{}, closed: map[wire.ConversationID]bool{}},
 	}
 }
 
@@ -66,16 +77,16 @@ func (d *device) work(ctx context.Context) {
 		if !d.ready(ctx) {
 			continue
 		}
-		if len(d.unsure) > 0 && d.rng.IntN(3) == 0 {
-			d.sendUnsure(ctx)
+		if len(d.mail.unsure) > 0 && d.rng.IntN(3) == 0 {
+			sendUnsure(ctx, d)
 			continue
 		}
-		if d.outOf != "" && d.rng.IntN(3) == 0 {
-			d.joinIn(ctx, d.outOf)
-			d.outOf = ""
+		if d.known.outOf != "" && d.rng.IntN(3) == 0 {
+			joinIn(ctx, d, d.known.outOf)
+			d.known.outOf = ""
 			continue
 		}
-		d.mix.pick(d.rng)(d, ctx)
+		d.mix.pick(d.rng)(ctx, d)
 	}
 }
 
@@ -120,7 +131,7 @@ func (d *device) signIn(ctx context.Context) bool {
 	}
 	d.q, e.Node, e.Outcome = q, q.Node(), history.OK
 	d.crew.rec.Add(e)
-	d.followAgain(ctx)
+	followAgain(ctx, d)
 	return true
 }
 
@@ -139,7 +150,7 @@ func (d *device) signOut() {
 		f.wait()
 	}
 	d.identity = d.q.Identity()
-	d.identities[d.identity.Instance] = d.identity
+	d.mail.identities[d.identity.Instance] = d.identity
 	d.crew.rec.Add(history.Event{Op: history.OpSignOut, Client: d.client(), User: d.user, Text: why})
 	d.q = nil
 }
@@ -162,9 +173,9 @@ func (d *device) end(e history.Event, err error) bool {
 	d.crew.rec.Add(e)
 	switch {
 	case e.Error == wire.CodeNotMember.String():
-		d.outOf = e.Conversation
+		d.known.outOf = e.Conversation
 	case e.Op == history.OpJoin && e.Outcome == history.Refused:
-		d.closed[e.Conversation] = true
+		d.known.closed[e.Conversation] = true
 	}
 	return e.Outcome == history.OK
 }
@@ -173,7 +184,7 @@ func (d *device) end(e history.Event, err error) bool {
 // of for good.
 func (d *device) pick() conversation {
 	c := d.crew.board.pick(d.rng)
-	if d.closed[c.id] && d.rng.IntN(8) > 0 {
+	if d.known.closed[c.id] && d.rng.IntN(8) > 0 {
 		return d.crew.board.all()[0]
 	}
 	return c

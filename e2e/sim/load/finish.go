@@ -11,7 +11,7 @@ import (
 
 // settleAccounts asks again, in a healthy cluster, for what is unknown, and says
 // a last word in each conversation.
-func (d *device) settleAccounts(ctx context.Context) {
+func settleAccounts(ctx context.Context, d *device) {
 	d.patient = true
 	for range 3 {
 		if d.ready(ctx) {
@@ -22,13 +22,13 @@ func (d *device) settleAccounts(ctx context.Context) {
 		return // the history says that nobody let him in
 	}
 	d.follows = keepOpen(d.follows)
-	unsure := d.unsure
-	d.unsure = nil
+	unsure := d.mail.unsure
+	d.mail.unsure = nil
 	for _, l := range unsure {
 		if !d.ready(ctx) {
 			return
 		}
-		d.postAgain(ctx, l)
+		postAgain(ctx, d, l)
 	}
 	if d.number > 0 {
 		return
@@ -45,7 +45,7 @@ func (d *device) settleAccounts(ctx context.Context) {
 		letters = append(letters, l)
 	}
 	if d.ready(ctx) {
-		d.postAll(ctx, letters)
+		postAll(ctx, d, letters)
 	}
 }
 
@@ -61,7 +61,7 @@ func keepOpen(follows []*follow) []*follow {
 
 // converge waits until each open subscription is at the end of its log, for as
 // long as it may take, and records where it is.
-func (d *device) converge(ctx context.Context) {
+func converge(ctx context.Context, d *device) {
 	if d.q == nil {
 		return
 	}
@@ -92,7 +92,7 @@ func (d *device) converge(ctx context.Context) {
 const finalPage = 500
 
 // readAll reads everything that the user may, strongly, from the start.
-func (d *device) readAll(ctx context.Context) {
+func readAll(ctx context.Context, d *device) {
 	for _, in := range d.crew.board.all() {
 		if !d.ready(ctx) {
 			return
@@ -108,12 +108,12 @@ func (d *device) readAll(ctx context.Context) {
 			}
 			after = page.Upto
 		}
-		d.readMembers(ctx, in.id)
-		d.readCursors(ctx, in.id)
-		d.readUnread(ctx, in.id)
+		readMembers(ctx, d, in.id)
+		readCursors(ctx, d, in.id)
+		readUnread(ctx, d, in.id)
 	}
 	if d.ready(ctx) {
-		d.list(ctx)
+		listOwn(ctx, d)
 		d.logPage(ctx, "", 0, finalPage)
 	}
 }

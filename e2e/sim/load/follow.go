@@ -44,7 +44,7 @@ func (f *follow) over() bool {
 }
 
 // followOne follows one more log, from some place in it.
-func (d *device) followOne(ctx context.Context) {
+func followOne(ctx context.Context, d *device) {
 	d.follows = slices.DeleteFunc(d.follows, (*follow).over)
 	in := d.pick().id
 	if d.rng.IntN(6) == 0 {
@@ -54,7 +54,7 @@ func (d *device) followOne(ctx context.Context) {
 		return
 	}
 	f := &follow{in: in}
-	if last := d.last[in]; last > 0 && d.rng.IntN(3) == 0 {
+	if last := d.known.last[in]; last > 0 && d.rng.IntN(3) == 0 {
 		f.mu.pos = wire.Offset(d.rng.Uint64N(uint64(last)))
 	}
 	if d.subscribe(ctx, f) {
@@ -63,7 +63,7 @@ func (d *device) followOne(ctx context.Context) {
 }
 
 // unfollowOne stops following a log.
-func (d *device) unfollowOne(context.Context) {
+func unfollowOne(_ context.Context, d *device) {
 	if len(d.follows) == 0 {
 		return
 	}
@@ -77,7 +77,7 @@ func (d *device) unfollowOne(context.Context) {
 }
 
 // followAgain goes on, in a new session, with what was followed in the last one.
-func (d *device) followAgain(ctx context.Context) {
+func followAgain(ctx context.Context, d *device) {
 	d.follows = slices.DeleteFunc(d.follows, (*follow).over)
 	for _, f := range slices.Clone(d.follows) {
 		if !d.subscribe(ctx, f) && f.over() {

@@ -15,9 +15,9 @@ import (
 // maxConversations is how many there are in a run at most.
 const maxConversations = 12
 
-// found makes the conversations of the start: the first one, the hot one, with
+// foundConversations makes the conversations of the start: the first one, the hot one, with
 // everybody in it.
-func (d *device) found(ctx context.Context) error {
+func foundConversations(ctx context.Context, d *device) error {
 	for len(d.crew.board.all()) < d.crew.opts.Conversations {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -31,21 +31,21 @@ func (d *device) found(ctx context.Context) error {
 		n := client.NewConversation{}
 		switch {
 		case d.made == 0:
-			n.Members = d.users(d.crew.opts.Users)
+			n.Members = drawUsers(d, d.crew.opts.Users)
 		case d.rng.IntN(4) == 0:
 			n.Kind = client.Room
 		case d.rng.IntN(4) == 0:
-			n.Kind, n.Members = client.Temporary, d.users(3)
+			n.Kind, n.Members = client.Temporary, drawUsers(d, 3)
 		default:
-			n.Members = d.users(2 + d.rng.IntN(d.crew.opts.Users))
+			n.Members = drawUsers(d, 2+d.rng.IntN(d.crew.opts.Users))
 		}
-		d.make(ctx, n)
+		makeConversation(ctx, d, n)
 	}
 	return nil
 }
 
-// users draws so many users, or some less.
-func (d *device) users(n int) []wire.UserID {
+// drawUsers draws so many users, or some less.
+func drawUsers(d *device, n int) []wire.UserID {
 	var some []wire.UserID
 	for _, i := range d.rng.Perm(d.crew.opts.Users)[:min(n, d.crew.opts.Users)] {
 		some = append(some, userName(i))
@@ -56,21 +56,21 @@ func (d *device) users(n int) []wire.UserID {
 
 // create makes one more conversation: sometimes the one of exactly these
 // members, which others may be making at the same time.
-func (d *device) create(ctx context.Context) {
+func create(ctx context.Context, d *device) {
 	if len(d.crew.board.all()) >= maxConversations {
-		d.list(ctx)
+		listOwn(ctx, d)
 		return
 	}
-	n := client.NewConversation{Members: d.users(2 + d.rng.IntN(3))}
+	n := client.NewConversation{Members: drawUsers(d, 2+d.rng.IntN(3))}
 	n.Unique = d.rng.IntN(2) == 0
 	if n.Unique {
 		n.Members = []wire.UserID{userName(0), userName(d.crew.opts.Users - 1)}
 	}
-	d.make(ctx, n)
+	makeConversation(ctx, d, n)
 }
 
-// make creates a conversation and tells the others of it.
-func (d *device) make(ctx context.Context, n client.NewConversation) {
+// makeConversation creates a conversation and tells the others of it.
+func makeConversation(ctx context.Context, d *device, n client.NewConversation) {
 	d.made++
 	if !n.Unique {
 		n.ID = wire.ConversationID(fmt.Sprintf("%s-%d", d.name, d.made))
@@ -100,16 +100,16 @@ func kindName(k client.Kind, unique bool) string {
 	}
 }
 
-func (d *device) join(ctx context.Context) { d.joinIn(ctx, d.pick().id) }
+func join(ctx context.Context, d *device) { joinIn(ctx, d, d.pick().id) }
 
-func (d *device) joinIn(ctx context.Context, in wire.ConversationID) {
+func joinIn(ctx context.Context, d *device, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpJoin, in)
 	defer cancel()
 	e.Users = []wire.UserID{d.user}
 	d.end(e, d.q.Join(ctx, in))
 }
 
-func (d *device) leave(ctx context.Context) {
+func leave(ctx context.Context, d *device) {
 	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpLeave, in)
 	defer cancel()
@@ -117,31 +117,31 @@ func (d *device) leave(ctx context.Context) {
 	d.end(e, d.q.Leave(ctx, in))
 }
 
-func (d *device) addSome(ctx context.Context) {
+func addSome(ctx context.Context, d *device) {
 	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpAdd, in)
 	defer cancel()
-	e.Users = d.users(1 + d.rng.IntN(2))
+	e.Users = drawUsers(d, 1+d.rng.IntN(2))
 	skipped, err := d.q.Conversation(in).Add(ctx, e.Users...)
 	skip(&e, skipped, wire.CodeExists)
 	d.end(e, err)
 }
 
-func (d *device) removeSome(ctx context.Context) {
+func removeSome(ctx context.Context, d *device) {
 	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpRemove, in)
 	defer cancel()
-	e.Users = d.users(1 + d.rng.IntN(2))
+	e.Users = drawUsers(d, 1+d.rng.IntN(2))
 	skipped, err := d.q.Conversation(in).Remove(ctx, e.Users...)
 	skip(&e, skipped, wire.CodeNotMember)
 	d.end(e, err)
 }
 
-func (d *device) mute(ctx context.Context) {
+func mute(ctx context.Context, d *device) {
 	in := d.pick().id
 	ctx, cancel, e := d.call(ctx, history.OpMute, in)
 	defer cancel()
-	e.Users = d.users(1)
+	e.Users = drawUsers(d, 1)
 	if d.rng.IntN(2) == 0 {
 		e.Text = "undo"
 		skipped, err := d.q.Conversation(in).Unmute(ctx, e.Users...)
@@ -165,9 +165,9 @@ func skip(e *history.Event, skipped []client.Skipped, already wire.Code) {
 	}
 }
 
-func (d *device) members(ctx context.Context) { d.readMembers(ctx, d.pick().id) }
+func readSomeMembers(ctx context.Context, d *device) { readMembers(ctx, d, d.pick().id) }
 
-func (d *device) readMembers(ctx context.Context, in wire.ConversationID) {
+func readMembers(ctx context.Context, d *device, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpMembers, in)
 	defer cancel()
 	page, next, err := d.q.Conversation(in).Members(ctx, "", 100)
@@ -183,8 +183,8 @@ func (d *device) readMembers(ctx context.Context, in wire.ConversationID) {
 	d.end(e, err)
 }
 
-// list reads the user's own list of conversations.
-func (d *device) list(ctx context.Context) {
+// listOwn reads the user's own list of conversations.
+func listOwn(ctx context.Context, d *device) {
 	ctx, cancel, e := d.call(ctx, history.OpListed, "")
 	defer cancel()
 	page, next, err := d.q.Conversations(ctx, "", 100)
@@ -201,7 +201,7 @@ func (d *device) list(ctx context.Context) {
 }
 
 // visitRoom enters or leaves a chat room, if there is one.
-func (d *device) visitRoom(ctx context.Context) {
+func visitRoom(ctx context.Context, d *device) {
 	for _, c := range d.crew.board.all() {
 		if c.kind != client.Room {
 			continue
@@ -217,5 +217,5 @@ func (d *device) visitRoom(ctx context.Context) {
 		cancel()
 		return
 	}
-	d.send(ctx)
+	send(ctx, d)
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // readHistory reads a page of messages from some place, in some direction.
-func (d *device) readHistory(ctx context.Context) {
+func readHistory(ctx context.Context, d *device) {
 	in := d.pick().id
 	r := client.Range{Limit: 1 + d.rng.IntN(20), Strong: d.rng.IntN(2) == 0}
-	if last := d.last[in]; last > 0 && d.rng.IntN(2) == 0 {
+	if last := d.known.last[in]; last > 0 && d.rng.IntN(2) == 0 {
 		r.FromSeq = 1 + wire.Seq(d.rng.Uint64N(uint64(last)))
 		r.OldestFirst = d.rng.IntN(2) == 0
 	}
@@ -22,7 +22,7 @@ func (d *device) readHistory(ctx context.Context) {
 
 // poll reads the end of a conversation strongly, again and again in a short
 // time, to be there when leaders change.
-func (d *device) poll(ctx context.Context) {
+func poll(ctx context.Context, d *device) {
 	in := d.pick().id
 	for range 5 + d.rng.IntN(25) {
 		if d.historyPage(ctx, in, client.Range{Limit: 1 + d.rng.IntN(3), Strong: true}) == nil {
@@ -39,16 +39,16 @@ const watchPause = 24 * time.Millisecond
 
 // watch reads the end of the hot conversation strongly, over and over, until ctx
 // ends.
-func (d *device) watch(ctx context.Context) {
+func watch(ctx context.Context, d *device) {
 	in := d.crew.board.all()[0].id
 	for sleep(ctx, time.Duration(1+d.rng.Int64N(int64(watchPause)))) == nil {
 		if !d.ready(ctx) {
 			continue
 		}
 		d.historyPage(ctx, in, client.Range{Limit: 1, Strong: true})
-		if d.outOf != "" {
-			d.outOf = ""
-			d.joinIn(ctx, in)
+		if d.known.outOf != "" {
+			d.known.outOf = ""
+			joinIn(ctx, d, in)
 		}
 	}
 }
@@ -70,16 +70,18 @@ func (d *device) historyPage(ctx context.Context, in wire.ConversationID, r clie
 }
 
 // saw remembers how far a conversation is known to go.
-func (d *device) saw(in wire.ConversationID, last wire.Seq) { d.last[in] = max(d.last[in], last) }
+func (d *device) saw(in wire.ConversationID, last wire.Seq) {
+	d.known.last[in] = max(d.known.last[in], last)
+}
 
 // readLog reads some of a conversation's log, or of the user's own.
-func (d *device) readLog(ctx context.Context) {
+func readLog(ctx context.Context, d *device) {
 	in := d.pick().id
 	if d.rng.IntN(8) == 0 {
 		in = ""
 	}
 	after := wire.Offset(0)
-	if last := d.last[in]; last > 0 && d.rng.IntN(4) > 0 {
+	if last := d.known.last[in]; last > 0 && d.rng.IntN(4) > 0 {
 		after = wire.Offset(d.rng.Uint64N(uint64(last)))
 	}
 	d.logPage(ctx, in, after, 1+d.rng.IntN(30))
@@ -107,9 +109,9 @@ func (d *device) logPage(ctx context.Context, in wire.ConversationID, after wire
 
 // markRead moves the read cursor and waits: to the newest message that was seen,
 // to an older one, or past all.
-func (d *device) markRead(ctx context.Context) {
+func markRead(ctx context.Context, d *device) {
 	in := d.pick().id
-	to := d.last[in]
+	to := d.known.last[in]
 	switch {
 	case d.rng.IntN(8) == 0:
 		to += wire.Seq(d.rng.IntN(50))
@@ -117,7 +119,7 @@ func (d *device) markRead(ctx context.Context) {
 		to = 1 + wire.Seq(d.rng.Uint64N(uint64(to)))
 	}
 	if to == 0 {
-		d.readHistory(ctx)
+		readHistory(ctx, d)
 		return
 	}
 	ctx, cancel, e := d.call(ctx, history.OpMark, in)
@@ -126,10 +128,10 @@ func (d *device) markRead(ctx context.Context) {
 	d.end(e, d.q.Conversation(in).MarkRead(ctx, to))
 }
 
-// mark moves the cursors without waiting: nobody knows when, or whether.
-func (d *device) mark(context.Context) {
+// markLazily moves the cursors without waiting: nobody knows when, or whether.
+func markLazily(_ context.Context, d *device) {
 	in := d.pick().id
-	to := d.last[in]
+	to := d.known.last[in]
 	if to == 0 {
 		return
 	}
@@ -140,9 +142,9 @@ func (d *device) mark(context.Context) {
 	})
 }
 
-func (d *device) cursors(ctx context.Context) { d.readCursors(ctx, d.pick().id) }
+func readSomeCursors(ctx context.Context, d *device) { readCursors(ctx, d, d.pick().id) }
 
-func (d *device) readCursors(ctx context.Context, in wire.ConversationID) {
+func readCursors(ctx context.Context, d *device, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpCursors, in)
 	defer cancel()
 	all, err := d.q.Conversation(in).Cursors(ctx)
@@ -155,9 +157,9 @@ func (d *device) readCursors(ctx context.Context, in wire.ConversationID) {
 	d.end(e, err)
 }
 
-func (d *device) unread(ctx context.Context) { d.readUnread(ctx, d.pick().id) }
+func readSomeUnread(ctx context.Context, d *device) { readUnread(ctx, d, d.pick().id) }
 
-func (d *device) readUnread(ctx context.Context, in wire.ConversationID) {
+func readUnread(ctx context.Context, d *device, in wire.ConversationID) {
 	ctx, cancel, e := d.call(ctx, history.OpUnread, in)
 	defer cancel()
 	all, err := d.q.Unread(ctx, in)

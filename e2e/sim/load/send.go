@@ -39,7 +39,7 @@ func (d *device) newLetter(in conversation) *letter {
 // other returns some user of the run.
 func (d *device) other() wire.UserID { return userName(d.rng.IntN(d.crew.opts.Users)) }
 
-func (d *device) send(ctx context.Context) {
+func send(ctx context.Context, d *device) {
 	d.post(ctx, d.newLetter(d.pick()))
 }
 
@@ -82,28 +82,28 @@ const maxSure = 8
 func (d *device) file(l *letter, o history.Outcome) {
 	switch {
 	case o == history.OK:
-		d.sure = append(d.sure, l)
-		if len(d.sure) > maxSure {
-			d.sure = d.sure[1:]
+		d.mail.sure = append(d.mail.sure, l)
+		if len(d.mail.sure) > maxSure {
+			d.mail.sure = d.mail.sure[1:]
 		}
 	case o == history.Unknown && l.draft.Token.N > 0:
-		d.unsure = append(d.unsure, l)
+		d.mail.unsure = append(d.mail.unsure, l)
 	}
 }
 
 // sendMany sends some at once, so that they share entries and are in flight
 // together when something breaks.
-func (d *device) sendMany(ctx context.Context) {
+func sendMany(ctx context.Context, d *device) {
 	in := d.pick()
 	letters := make([]*letter, 2+d.rng.IntN(11))
 	for i := range letters {
 		letters[i] = d.newLetter(in)
 	}
-	d.postAll(ctx, letters)
+	postAll(ctx, d, letters)
 }
 
 // postAll sends letters without waiting for one before the next.
-func (d *device) postAll(ctx context.Context, letters []*letter) {
+func postAll(ctx context.Context, d *device, letters []*letter) {
 	ctx, cancel, first := d.call(ctx, history.OpSend, "")
 	defer cancel()
 	var all sync.WaitGroup
@@ -125,30 +125,30 @@ func (d *device) postAll(ctx context.Context, letters []*letter) {
 }
 
 // sendUnsure asks again for a message of unknown fate, with its token.
-func (d *device) sendUnsure(ctx context.Context) {
-	l := d.unsure[0]
-	d.unsure = d.unsure[1:]
+func sendUnsure(ctx context.Context, d *device) {
+	l := d.mail.unsure[0]
+	d.mail.unsure = d.mail.unsure[1:]
 	if l.tries <= maxTries {
-		d.postAgain(ctx, l)
+		postAgain(ctx, d, l)
 	}
 }
 
 // sendSureAgain asks again for a message whose answer is known: the answer must
 // be the same.
-func (d *device) sendSureAgain(ctx context.Context) {
-	if len(d.sure) == 0 {
-		d.send(ctx)
+func sendSureAgain(ctx context.Context, d *device) {
+	if len(d.mail.sure) == 0 {
+		send(ctx, d)
 		return
 	}
-	i := d.rng.IntN(len(d.sure))
-	l := d.sure[i]
-	d.sure = slices.Delete(d.sure, i, i+1)
-	d.postAgain(ctx, l)
+	i := d.rng.IntN(len(d.mail.sure))
+	l := d.mail.sure[i]
+	d.mail.sure = slices.Delete(d.mail.sure, i, i+1)
+	postAgain(ctx, d, l)
 }
 
 // postAgain sends a letter again: through the present client if that began it,
 // or resumes the one that did, at some node.
-func (d *device) postAgain(ctx context.Context, l *letter) {
+func postAgain(ctx context.Context, d *device, l *letter) {
 	if l.draft.Token.Instance == d.q.Identity().Instance {
 		if d.rng.IntN(3) > 0 {
 			d.post(ctx, l)
@@ -164,16 +164,16 @@ func (d *device) postAgain(ctx context.Context, l *letter) {
 		d.post(ctx, l)
 		return
 	}
-	d.postResumed(ctx, l)
+	postResumed(ctx, d, l)
 }
 
 // postResumed sends a letter of a client that has ended through one that resumes
 // it.
-func (d *device) postResumed(ctx context.Context, l *letter) {
+func postResumed(ctx context.Context, d *device, l *letter) {
 	dialing, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
 	q, err := d.crew.world.Dial(dialing, d.rng.IntN(d.crew.world.Nodes()), func(o *client.Options) {
-		o.User, o.Device, o.Resume = d.user, d.name+"+", d.identities[l.draft.Token.Instance]
+		o.User, o.Device, o.Resume = d.user, d.name+"+", d.mail.identities[l.draft.Token.Instance]
 	})
 	if err != nil {
 		d.file(l, history.Unknown)
