@@ -22,7 +22,7 @@ run: build
 
 # Each part says how long it took.
 test:
-	@for part in format vet lint race e2e mutants fuzz bench compare; do \
+	@for part in format vet lint race e2e sim mutants fuzz bench compare; do \
 	  began=$$(date +%s); echo "== $$part"; \
 	  $(MAKE) --no-print-directory $$part || exit 1; \
 	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
