@@ -49,7 +49,7 @@ const full = "ingest-full"
 // many as are taken.
 func rates(d time.Duration) []step {
 	all := []step{
-		{name: full, title: "512 in flight", args: []string{"ingest", "--in-flight", "512", "--duration", d.String()}},
+		{name: full, title: "512 in flight", args: []string{"ingest", "--conversations", "1000", "--in-flight", "512", "--duration", d.String()}},
 		{name: "ingest-200", title: "200 a second", args: []string{"ingest", "--rate", "200", "--duration", d.String()}},
 	}
 	for _, percent := range []int{10, 25, 50, 75, 90, 1000} {
