@@ -12,15 +12,18 @@ import (
 // changes checks A10: a recalled or edited message is never seen in its old form
 // by a read that begins after the acknowledgement of the change, on any node, and
 // the old form never comes back. That goes for strong reads after everybody's
-// changes, for all reads of a session after its own, and for what the replicas
-// hold at the end. Which of two forms is the older one is told by the time that
+// changes and everybody's strong reads, for all reads of a session after its own
+// changes and after what it was shown, and for what the replicas hold at the end. Which of two forms is the older one is told by the time that
 // each carries, or by the calls that made them.
 func changes(x *index) {
 	for _, t := range x.order {
 		v := newVersions(x, t)
 		for _, i := range t.events {
 			e := &x.h.Events[i]
-			if e.Outcome == history.OK && e.Page != nil && (e.Op == history.OpHistory || e.Op == history.OpReadLog) {
+			switch {
+			case e.Op == history.OpPush:
+				v.pushed(i, e)
+			case e.Outcome == history.OK && (e.Op == history.OpHistory || e.Op == history.OpReadLog):
 				v.page(i, e)
 			}
 		}
@@ -43,8 +46,15 @@ type versions struct {
 	x       *index
 	t       *talk
 	changes map[wire.Seq][]change
-	edited  map[string]int64      // the time that a form carries, by its text
-	seen    map[wire.Seq][]change // forms that strong reads have shown, each newer than the one before
+	edited  map[string]int64    // the time that a form carries, by its text
+	seen    map[viewed][]change // forms that were shown, each newer than the one before
+}
+
+// viewed is a message as one session has seen it, or with no session as strong
+// reads have shown it.
+type viewed struct {
+	client string
+	seq    wire.Seq
 }
 
 // change is an edit or recall that was tried, or a form that was seen.
@@ -68,7 +78,7 @@ type reading struct {
 }
 
 func newVersions(x *index, t *talk) *versions {
-	v := &versions{x: x, t: t, changes: map[wire.Seq][]change{}, edited: map[string]int64{}, seen: map[wire.Seq][]change{}}
+	v := &versions{x: x, t: t, changes: map[wire.Seq][]change{}, edited: map[string]int64{}, seen: map[viewed][]change{}}
 	learn := func(m *history.Message) {
 		if m != nil && m.Edited != 0 && !m.Recalled {
 			v.edited[m.Body] = m.Edited
@@ -96,9 +106,10 @@ func (v *versions) page(i int, e *history.Event) {
 	r := reading{event: i, at: e.At, strong: e.Strong, client: e.Client, where: "in a read"}
 	each := func(m *history.Message) {
 		v.judge(r, m)
-		if last := v.newest(m.Seq, math.MaxInt64); r.strong && m.Edited > last.edited {
-			v.seen[m.Seq] = append(v.seen[m.Seq], change{event: i, until: e.Until, edited: m.Edited})
+		if r.strong {
+			v.note(viewed{"", m.Seq}, i, e.Until, m.Edited)
 		}
+		v.note(viewed{r.client, m.Seq}, i, e.Until, m.Edited)
 	}
 	for j := range e.Page.Messages {
 		each(&e.Page.Messages[j])
@@ -110,11 +121,25 @@ func (v *versions) page(i int, e *history.Event) {
 	}
 }
 
-// newest returns the newest form of a message that a strong read had shown
-// before a time.
-func (v *versions) newest(seq wire.Seq, before time.Duration) change {
-	forms := v.seen[seq]
-	for _, form := range slices.Backward(forms) {
+// pushed notes what a session was shown without asking. It is not judged: what
+// is handed out late is what it was.
+func (v *versions) pushed(i int, e *history.Event) {
+	for j := range e.Page.Entries {
+		if m := e.Page.Entries[j].Message; m != nil {
+			v.note(viewed{e.Client, m.Seq}, i, e.Until, m.Edited)
+		}
+	}
+}
+
+func (v *versions) note(what viewed, event int, until time.Duration, edited int64) {
+	if edited > v.newest(what, math.MaxInt64).edited {
+		v.seen[what] = append(v.seen[what], change{event: event, until: until, edited: edited})
+	}
+}
+
+// newest returns the newest form of a message that was shown before a time.
+func (v *versions) newest(what viewed, before time.Duration) change {
+	for _, form := range slices.Backward(v.seen[what]) {
 		if form.until < before {
 			return form
 		}
@@ -132,7 +157,11 @@ func (v *versions) judge(r reading, m *history.Message) {
 			v.x.report("A10", both(c.event, r.event), "message %d of %s was %s, and %s it says %q", m.Seq, v.t.id, what, r.where, m.Body)
 		}
 	}
-	if form := v.newest(m.Seq, r.at); r.strong && form.edited > m.Edited {
+	form := v.newest(viewed{"", m.Seq}, r.at)
+	if own := v.newest(viewed{r.client, m.Seq}, r.at); !r.strong || own.edited > form.edited {
+		form = own
+	}
+	if form.edited > m.Edited {
 		v.x.report("A10", both(form.event, r.event), "message %d of %s was seen as it was after %d, and %s again as of %d", m.Seq, v.t.id, form.edited, r.where, m.Edited)
 	}
 }

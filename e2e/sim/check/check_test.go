@@ -273,6 +273,11 @@ func TestChanges(t *testing.T) {
 			m := &s.log(1).Messages[0]
 			m.Body, m.Edited = "a.1", 0
 		}},
+		{"a session was pushed the new form, and reads the old one", "A10", func(s *story) {
+			original(s, "cid")
+			e := s.event(history.OpHistory, "cid")
+			e.Strong, e.Client = false, "cid#1"
+		}},
 		{"the read began before the answer", "", func(s *story) {
 			s.h.Events = slices.DeleteFunc(s.h.Events, func(e history.Event) bool { return e.Client == "ann#1" })
 			original(s, "cid")
