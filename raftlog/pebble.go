@@ -27,6 +27,7 @@ func (s *Stores) logOptions(fs vfs.FS) *pebble.Options {
 	o.L0StopWritesThreshold = 256
 	for i := range o.TargetFileSizes {
 		o.TargetFileSizes[i] = 16 << 20
+		o.Levels[i].BlockSize = 64 << 10
 	}
 	o.LBaseMaxBytes = 512 << 20
 	o.Experimental.ReadSamplingMultiplier = -1
@@ -44,6 +45,9 @@ func (s *Stores) stateOptions(fs vfs.FS) *pebble.Options {
 	lazy := s.opts.faults.lazyIngest
 	o.Experimental.DisableIngestAsFlushable = func() bool { return !lazy }
 	for i := range o.Levels {
+		// A compaction reads and writes block by block: small ones are many calls
+		// of the system.
+		o.Levels[i].BlockSize = 16 << 10
 		// Most lookups of request tokens find nothing.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -29,6 +29,10 @@ type Options struct {
 	PackCommands int
 	PackBytes    int
 
+	// Pacer is shared by the replicas of a node, and keeps their rounds from
+	// being many and small under load. Default: none, each goes as fast as it can.
+	Pacer *Pacer
+
 	// MaxReads is how many strong reads may wait at once; beyond it they fail
 	// with ErrOverloaded. Default 16384.
 	MaxReads int

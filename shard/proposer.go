@@ -26,12 +26,14 @@ type proposer struct {
 	clock  clock.Wall
 	stuck  func() // told that raft has refused for too long because of a transfer
 	limit  time.Duration
+	pacer  *Pacer
 
 	mu struct {
 		sync.Mutex
 		queue    *queue
 		inFlight int
 		held     int  // while above 0, nothing is proposed
+		turn     bool // the proposing goroutine waits for its turn
 		closed   bool // nothing more is let in
 	}
 	wake    chan struct{} // cap 1: something the proposing goroutine waits for has changed
@@ -39,6 +41,7 @@ type proposer struct {
 	free    chan *batch   // batches for use again
 
 	stamp      int64     // of the last entry proposed; of the proposing goroutine
+	turn       time.Time // when the next entry may be proposed; zero: no turn was taken; of the proposing goroutine
 	transferAt time.Time // since when raft refuses because of a transfer; of the answering goroutine
 	counters   counters
 }
@@ -58,7 +61,7 @@ type batch struct {
 }
 
 func (p *proposer) init(o Options) {
-	p.clock = o.Clock
+	p.clock, p.pacer = o.Clock, o.Pacer
 	p.limit = 2 * o.ElectionTimeout
 	p.mu.queue = newQueue(o)
 	p.wake = make(chan struct{}, 1)
@@ -86,7 +89,8 @@ func (p *proposer) submit(c call) error {
 		return err
 	}
 	// The goroutine need not be woken for each call: only when it may act.
-	act := p.mu.held == 0 && (p.mu.inFlight == 0 || p.mu.inFlight < maxInFlight && p.mu.queue.full())
+	free := p.mu.inFlight == 0 && !p.mu.turn || p.mu.inFlight < maxInFlight && p.mu.queue.full()
+	act := p.mu.held == 0 && free
 	p.mu.Unlock()
 	if act {
 		p.signal()
@@ -129,10 +133,20 @@ func (p *proposer) close() {
 // It owns the channel of batches and closes it.
 func (p *proposer) run() {
 	defer close(p.batches)
+	turn := time.NewTimer(0)
+	defer turn.Stop()
 	for {
-		b, more := p.next()
+		b, wait, more := p.next()
 		if !more {
 			return
+		}
+		if wait > 0 {
+			turn.Reset(wait)
+			select {
+			case <-p.wake:
+			case <-turn.C:
+			}
+			continue
 		}
 		if b == nil {
 			<-p.wake
@@ -146,31 +160,49 @@ func (p *proposer) run() {
 	}
 }
 
-// next takes the next batch, or nil if none may be proposed now. It returns
-// false when there will be none any more.
-func (p *proposer) next() (*batch, bool) {
+// next takes the next batch, or nil if none may be proposed now, or not before
+// its turn. It returns false when there will be none any more.
+func (p *proposer) next() (_ *batch, wait time.Duration, more bool) {
 	refusal := p.refuse()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q := p.mu.queue
+	p.mu.turn = false
 	if p.mu.closed {
 		refusal = ErrClosed
 	}
 	switch {
 	case p.mu.closed && q.len() == 0:
-		return nil, false
+		return nil, 0, false
 	case q.len() == 0, p.mu.inFlight >= maxInFlight:
-		return nil, true
+		return nil, 0, true
 	case p.mu.held > 0 && !p.mu.closed:
-		return nil, true
+		return nil, 0, true
 	case p.mu.inFlight > 0 && !q.full() && refusal == nil:
-		return nil, true
+		return nil, 0, true
 	}
+	if wait := p.untilTurn(); wait > 0 && !q.full() && refusal == nil {
+		p.mu.turn = true
+		return nil, wait, true
+	}
+	p.turn = time.Time{}
 	b := p.batch()
 	b.calls = q.take(b.calls[:0])
 	b.err = refusal
 	p.mu.inFlight++
-	return b, true
+	return b, 0, true
+}
+
+// untilTurn takes a turn, unless it has one, and says how long it is until then.
+func (p *proposer) untilTurn() time.Duration {
+	if p.pacer == nil {
+		return 0
+	}
+	now := time.Now()
+	if p.turn.IsZero() {
+		p.turn = p.pacer.turn(now)
+	}
+	return p.turn.Sub(now)
 }
 
 func (p *proposer) batch() *batch {
