@@ -40,6 +40,8 @@ func TestPlaces(t *testing.T) {
 		{"two readers see two messages at one sequence", "A2", func(s *story) { s.event(history.OpHistory, "bob").Page.Messages[2].ID = "other" }},
 		{"a push and a page differ in who", "A2", func(s *story) { s.event(history.OpHistory, "bob").Page.Messages[2].From = "cid" }},
 		{"one sees another text", "A2", func(s *story) { s.event(history.OpHistory, "bob").Page.Messages[2].Body = "a.1" }},
+		{"nobody has edited it so", "A2", func(s *story) { s.event(history.OpEdit, "ann").Message.Body = "a.e7" }},
+		{"another has edited it", "A2", func(s *story) { s.event(history.OpEdit, "ann").User = "bob" }},
 		{"nobody has sent it", "A2", func(s *story) {
 			for i := range s.h.Events {
 				if e := &s.h.Events[i]; e.Op == history.OpSend && e.Message.Body == "a.2" {
@@ -68,6 +70,7 @@ func TestRetries(t *testing.T) {
 			s.sent("a.2").Outcome = history.Unknown
 			again(s, "a.2", 3, history.Refused)
 		}},
+		{"an edit was refused, and is done", "A3", func(s *story) { s.event(history.OpEdit, "ann").Outcome = history.Refused }},
 		{"it was unknown and is there", "", func(s *story) { s.sent("a.2").Outcome = history.Unknown }},
 		{"it was refused, then asked again and done", "", func(s *story) {
 			s.sent("a.2").Outcome = history.Refused

@@ -14,9 +14,9 @@ type index struct {
 	talks  map[wire.ConversationID]*talk
 	order  []*talk // in the order in which they are first named
 	bodies map[string]*send
-	sends  []*send // in the order in which their first try began
-	edits  map[string]int
-	final  int // the first event of the final phase; len(h.Events) if there is none
+	sends  []*send        // in the order in which their first try began
+	edits  map[string]int // the event of each edit, by its text
+	final  int            // the first event of the final phase; len(h.Events) if there is none
 	found  []Violation
 	counts map[string]int
 }

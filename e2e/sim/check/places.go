@@ -79,6 +79,7 @@ type sight struct {
 	message *history.Message
 	body    string // of the message as it was sent, once it was seen so
 	said    int    // where that was
+	edited  int64  // the time of the last edit that was seen
 }
 
 func (p *placed) event(i int, e *history.Event) {
@@ -131,7 +132,27 @@ func (p *placed) message(i int, m *history.Message) {
 			p.x.report("A2", both(old.said, i), "message %d of %s says %q and %q", m.Seq, p.t.id, old.body, m.Body)
 		}
 	}
+	if m.Edited != 0 && !m.Recalled && old.edited != m.Edited {
+		old.edited = m.Edited
+		p.editedBy(i, m)
+	}
 	p.bySeq[m.Seq] = old
+}
+
+// editedBy checks that the sender has tried to edit the message so, and was not
+// refused.
+func (p *placed) editedBy(i int, m *history.Message) {
+	by, tried := p.x.edits[m.Body]
+	if !tried {
+		p.x.report("A2", both(i), "message %d of %s says %q, to which nobody has edited it", m.Seq, p.t.id, m.Body)
+		return
+	}
+	switch e := &p.x.h.Events[by]; {
+	case e.Message.ID != m.ID || e.User != m.From:
+		p.x.report("A2", both(i, by), "message %d of %s says %q, to which %s has edited %s", m.Seq, p.t.id, m.Body, e.User, e.Message.ID)
+	case e.Outcome == history.Refused:
+		p.x.report("A3", both(i, by), "the edit of message %d of %s to %q was refused, and is done", m.Seq, p.t.id, m.Body)
+	}
 }
 
 // known checks that somebody has tried to send the message, here and as this
