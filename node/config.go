@@ -20,7 +20,7 @@ type Config struct {
 	// Dir holds everything the node keeps.
 	Dir string `toml:"dir"`
 	// SharedMachine says that other nodes run on this machine too: then this one
-	// does not take more threads than there are processors.
+	// does not take twice as many threads as there are processors.
 	SharedMachine bool `toml:"shared_machine"`
 
 	Listen    Listen    `toml:"listen"`
