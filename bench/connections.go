@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +115,7 @@ const lightWarmup = 2 * time.Second
 
 // light has each session send now and then, into the first of its conversations.
 func (r *connectionsRun) light(ctx context.Context) Figures {
-	body := bytes.Repeat([]byte{'x'}, r.BodyBytes)
+	said := newBodies(r.BodyBytes)
 	lanes := min(len(r.sessions), 64)
 	next := make([]int, lanes)
 	load := Load{Rate: r.Rate * float64(r.Sessions), Limit: maxInFlight, Warmup: lightWarmup, Duration: r.Idle}
@@ -124,7 +123,7 @@ func (r *connectionsRun) light(ctx context.Context) Figures {
 		i := (lane + next[lane]*lanes) % len(r.sessions)
 		next[lane]++
 		conv := r.sessions[i].Conversation(r.ids[r.follows[i][0]])
-		conv.SendAsync(ctx, client.Draft{Body: body}, func(_ client.Sent, err error) { done(err) })
+		conv.SendAsync(ctx, client.Draft{Body: said.take()}, func(_ client.Sent, err error) { done(err) })
 	})
 }
 

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -110,7 +109,7 @@ func (b History) Run(ctx context.Context, t Target) (Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &historyRun{History: b, target: t, name: "bench-set-" + b.Set, rng: newRNG(uint64(time.Now().UnixNano()))}
+	r := &historyRun{History: b, target: t, bodies: newBodies(b.BodyBytes), name: "bench-set-" + b.Set, rng: newRNG(uint64(time.Now().UnixNano()))}
 	if b.Set == "" {
 		r.name = newName()
 	}
@@ -137,7 +136,8 @@ type historyRun struct {
 	clients []*client.Client
 	convs   []*client.Conversation
 	times   [][]time.Time // of each conversation: of its first message and of its last
-	found   atomic.Int64  // conversations that were there
+	bodies  *bodies
+	found   atomic.Int64 // conversations that were there
 }
 
 func newRNG(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(1, seed)) }
@@ -170,7 +170,7 @@ func (r *historyRun) prepare(ctx context.Context, i int) error {
 	default:
 		r.found.Add(1)
 	}
-	if err := fill(ctx, r.convs[i], r.Messages-int(info.LastSeq), bytes.Repeat([]byte{'x'}, r.BodyBytes)); err != nil {
+	if err := fill(ctx, r.convs[i], r.Messages-int(info.LastSeq), r.bodies); err != nil {
 		return fmt.Errorf("fill a conversation: %w", err)
 	}
 	for _, seq := range []int{1, r.Messages} {
@@ -195,13 +195,13 @@ func conversationOf(name string, i int) wire.ConversationID {
 }
 
 // fill sends n messages, many at once.
-func fill(ctx context.Context, conv *client.Conversation, n int, body []byte) error {
+func fill(ctx context.Context, conv *client.Conversation, n int, said *bodies) error {
 	if n <= 0 {
 		return nil
 	}
 	errs := make(chan error, n)
 	for range n {
-		conv.SendAsync(ctx, client.Draft{Body: body}, func(_ client.Sent, err error) { errs <- err })
+		conv.SendAsync(ctx, client.Draft{Body: said.take()}, func(_ client.Sent, err error) { errs <- err })
 	}
 	for range n {
 		if err := <-errs; err != nil {

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -125,7 +124,7 @@ type ingestRun struct {
 	target   Target
 	clients  []*client.Client
 	lanes    []sendLane // one for each connection
-	body     []byte
+	bodies   *bodies
 	refusals histogram.Histogram
 }
 
@@ -170,7 +169,7 @@ func (r *ingestRun) close() { closeAll(r.clients) }
 func (r *ingestRun) setup(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	r.body = bytes.Repeat([]byte{'x'}, r.BodyBytes)
+	r.bodies = newBodies(r.BodyBytes)
 	run := newName()
 	if r.clients, err = r.target.openSenders(ctx, run, r.Connections, r.Members, r.hearRefusals); err != nil {
 		return err
@@ -201,7 +200,7 @@ func deal(all []*client.Conversation, lanes int) []sendLane {
 // measure offers a load and says what came of it.
 func (r *ingestRun) measure(ctx context.Context, l Load) Figures {
 	return r.target.measure(ctx, l, r.BodyBytes, r.Connections, func(ctx context.Context, lane int, _ time.Time, done func(error)) {
-		r.lanes[lane].take().send(ctx, r.body, func(_ client.Sent, err error) { done(err) })
+		r.lanes[lane].take().send(ctx, r.bodies.take(), func(_ client.Sent, err error) { done(err) })
 	})
 }
 

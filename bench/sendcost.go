@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -270,7 +269,7 @@ func (b SendCost) compare(ctx context.Context, rep *SendCostReport, c Comparison
 			return err
 		}
 	}
-	body := bytes.Repeat([]byte{'x'}, b.BodyBytes)
+	said := newBodies(b.BodyBytes)
 	for pair := 0; len(worlds[0].rounds) < b.Rounds; pair++ {
 		if c.Out > costTries*b.Rounds {
 			return fmt.Errorf("in %d of %d pairs of rounds not everything was done in time: the machine is too busy, or the load too high", c.Out, pair)
@@ -281,7 +280,7 @@ func (b SendCost) compare(ctx context.Context, rep *SendCostReport, c Comparison
 		}
 		var both []Figures
 		for _, w := range turns {
-			f, err := b.round(ctx, w, body)
+			f, err := b.round(ctx, w, said)
 			if err != nil {
 				return err
 			}
@@ -309,9 +308,9 @@ func undisturbed(f *Figures) bool {
 }
 
 // round is one round in one world.
-func (b SendCost) round(ctx context.Context, w *world, body []byte) (Figures, error) {
+func (b SendCost) round(ctx context.Context, w *world, said *bodies) (Figures, error) {
 	f := w.target.measure(ctx, b.Load, b.BodyBytes, b.Connections, func(ctx context.Context, lane int, _ time.Time, done func(error)) {
-		w.lanes[lane].take().send(ctx, body, func(_ client.Sent, err error) { done(err) })
+		w.lanes[lane].take().send(ctx, said.take(), func(_ client.Sent, err error) { done(err) })
 	})
 	switch {
 	case ctx.Err() != nil:
