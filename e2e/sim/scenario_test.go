@@ -144,9 +144,9 @@ func (s *stage) awaitServing() {
 		for _, m := range s.nodes {
 			ready = ready && m.running() != nil
 		}
-		s.world.mu.Lock()
-		ready = ready && len(s.world.mu.leaders) == s.plan.shards
-		s.world.mu.Unlock()
+		s.mu.Lock()
+		ready = ready && len(s.mu.leaders) == s.plan.shards
+		s.mu.Unlock()
 		if ready {
 			time.Sleep(2 * time.Second) // leaderships find their places
 			return

@@ -32,8 +32,9 @@ func TestEveryMutantHasAProof(t *testing.T) {
 func TestComplaint(t *testing.T) {
 	for out, want := range map[string]string{
 		"--- FAIL: TestX (0.1s)\n    seed_test.go:95: A1: lost\n    seed_test.go:95: A2: twice\n": "A1: lost",
-		"panic: refused\n\ngoroutine 1\n": "panic: refused",
-		"":                                "test",
+		"SIM RESULT {\"failures\":[\"A3: twice\",\"A4: late\"]}\nFAIL\n":                          "A3: twice",
+		"panic: refused\n\ngoroutine 1\n":                                                         "panic: refused",
+		"":                                                                                        "test",
 	} {
 		if got := complaint(out, testError("test")); got != want {
 			t.Errorf("complaint(%q) = %q, want %q", out, got, want)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -131,10 +132,21 @@ func (b *bench) try(ctx context.Context, p *proof, seed int, m mutant.Mutant) (f
 	return complaint(out.String(), err), took
 }
 
+// resultPrefix begins the line in which the simulator says what became of a seed.
+const resultPrefix = "SIM RESULT "
+
 // complaint finds in the output of a test what it says first.
 func complaint(out string, err error) string {
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
+		if text, ok := strings.CutPrefix(line, resultPrefix); ok {
+			var result struct {
+				Failures []string `json:"failures"`
+			}
+			if json.Unmarshal([]byte(text), &result) == nil && len(result.Failures) > 0 {
+				return result.Failures[0]
+			}
+		}
 		_, text, ok := strings.Cut(line, "_test.go:")
 		if !ok {
 			continue
