@@ -50,7 +50,7 @@ const (
 
 // large tells whether there is more than so many bytes, or more rows than
 // memory is kept for.
-func (o *overlay) large(bytes int) bool { return o.bytes >= bytes || o.count >= keptRows/2 }
+func (o *overlay) large(limit int) bool { return o.bytes >= limit || o.count >= keptRows/2 }
 
 func newOverlay() overlay {
 	return overlay{table: make([]uint32, 4*overlayChunk), heads: map[uint32]*overlayRow{}}
