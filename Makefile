@@ -60,7 +60,7 @@ e2e: build
 
 # Whole clusters through disasters in virtual time, one process a seed.
 sim:
-	$(GO) run ./e2e/sim/run --seeds $(SEEDS)
+	$(GO) run ./e2e/sim/run --seeds $(SEEDS) --twice 3
 
 # Plants bugs, one at a time, and fails if one is not found.
 mutants:

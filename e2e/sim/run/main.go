@@ -29,12 +29,18 @@ type options struct {
 	jobs   int
 	mutant string
 	json   bool
-	first  bool // stop at the first failure
-	twice  bool // and compare the traces
+	first  bool   // stop at the first failure
+	twice  uint64 // so many of the first seeds run twice, and their traces are compared
 	atMost time.Duration
 	limit  time.Duration // of real time, for one seed
 	keep   string        // where failures are left
 	binary string        // built already
+}
+
+// again tells whether a seed is one of those that run twice.
+func (o *options) again(seed uint64) bool {
+	first := o.seeds[0]
+	return seed >= first.from && seed-first.from < o.twice && seed <= first.to
 }
 
 // span is some seeds in a row.
@@ -78,7 +84,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.mutant, "mutant", "", "the planted bug to run with, as M1; several with +")
 	f.BoolVar(&o.json, "json", false, "print one line of JSON for each seed, and one for all")
 	f.BoolVar(&o.first, "first", false, "stop at the first failure")
-	f.BoolVar(&o.twice, "twice", false, "run each seed twice, and compare the traces")
+	f.Uint64Var(&o.twice, "twice", 0, "run so many of the first seeds twice, and compare the traces")
 	f.DurationVar(&o.atMost, "for", 0, "begin no more seeds after so long")
 	f.DurationVar(&o.limit, "limit", 10*time.Minute, "how long a seed may take in real time, on a busy machine")
 	f.StringVar(&o.keep, "keep", filepath.Join(os.TempDir(), "quorate-sim"), "where a failure's log and history are left")

@@ -83,11 +83,16 @@ func (b *built) runAll(ctx context.Context, o *options, r *report) {
 func (b *built) seed(ctx context.Context, o *options, seed uint64) outcome {
 	dir := filepath.Join(o.keep, fmt.Sprint(seed))
 	first := b.once(ctx, o, seed, dir)
-	if !o.twice || len(first.Failures) > 0 {
+	if !o.again(seed) || len(first.Failures) > 0 {
 		return first
 	}
 	second := b.once(ctx, o, seed, dir+"-again")
-	if second.Trace != first.Trace && len(second.Failures) == 0 {
+	switch {
+	case len(second.Failures) > 0:
+	case second.Trace == first.Trace:
+		_, _ = os.RemoveAll(dir), os.RemoveAll(dir+"-again")
+		second.Dir = ""
+	case b.replayable:
 		second.Failures = append(second.Failures, fmt.Sprintf("the same seed did another thing the second time: its trace was %s and is %s", first.Trace, second.Trace))
 	}
 	return second
@@ -111,7 +116,7 @@ func (b *built) once(ctx context.Context, o *options, seed uint64, dir string) o
 	if err != nil && len(result.Failures) == 0 {
 		result = result.fail(fmt.Sprintf("%v\n%s", err, head(out)))
 	}
-	if len(result.Failures) == 0 && !o.twice {
+	if len(result.Failures) == 0 && !o.again(result.Seed) {
 		_ = os.RemoveAll(dir)
 		result.Dir = ""
 		return result
@@ -127,7 +132,7 @@ func (b *built) process(ctx context.Context, o *options, dir string, result *out
 	cmd := exec.Command(b.binary, "-test.run=^TestSeed$", "-test.timeout=0") //nolint:gosec,noctx // our own program; it is ended below, in order
 	cmd.Env = append(os.Environ(), overlay.Environment(result.Seed)...)
 	cmd.Env = append(cmd.Env, fmt.Sprint("SIM_SEED=", result.Seed), "SIM_DIR="+dir, "QUORATE_MUTANT="+o.mutant)
-	if o.twice {
+	if o.again(result.Seed) {
 		cmd.Env = append(cmd.Env, "SIM_KEEP=1")
 	}
 	var out bytes.Buffer
