@@ -207,8 +207,8 @@ func (c *comparison) measure(ctx context.Context, r *result, which int) (err err
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() {
-		if err == nil { // else the logs are worth keeping
-			err = os.RemoveAll(dir)
+		if err == nil || ctx.Err() != nil { // else the logs are worth keeping
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 		syscall.Sync() // what is left must not burden the next one
 	}()

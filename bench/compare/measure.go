@@ -112,8 +112,8 @@ func (s *suiteRun) group(ctx context.Context, g group) (err error) {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() {
-		if err == nil { // else the logs are worth keeping
-			err = os.RemoveAll(dir)
+		if err == nil || ctx.Err() != nil { // else the logs are worth keeping
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
 	others, err := othersNow(ctx)
