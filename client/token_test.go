@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,7 +61,17 @@ func TestSendAgainByToken(t *testing.T) {
 func TestRefusalByToken(t *testing.T) {
 	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
 		c.conversation("tea", "tom")
-		c.on = func(_ *node, r *pb.Request) fate { return fate{swallow: r.GetSendMessage() != nil} }
+		var refusing atomic.Bool
+		c.on = func(_ *node, r *pb.Request) fate {
+			switch {
+			case r.GetSendMessage() == nil:
+				return fate{}
+			case refusing.Load():
+				return fate{refuse: &pb.Error{Code: uint32(wire.CodeNotMember)}}
+			default:
+				return fate{swallow: true}
+			}
+		}
 		tom := dial(t, c.options("tom", "n1"))
 		defer shut(t, tom)
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -70,12 +81,7 @@ func TestRefusalByToken(t *testing.T) {
 		if _, err := tom.Conversation("tea").Send(ctx, d); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("send = %v, want deadline exceeded", err)
 		}
-		c.on = func(_ *node, r *pb.Request) fate {
-			if r.GetSendMessage() == nil {
-				return fate{}
-			}
-			return fate{refuse: &pb.Error{Code: uint32(wire.CodeNotMember)}}
-		}
+		refusing.Store(true)
 		if _, err := tom.Conversation("tea").Send(t.Context(), d); !errors.Is(err, ErrUnheard) || wire.CodeOf(err) != wire.CodeNotMember {
 			t.Errorf("refused with %v, want not a member, with an unheard copy", err)
 		}
