@@ -33,6 +33,8 @@ func TestComplaint(t *testing.T) {
 	for out, want := range map[string]string{
 		"--- FAIL: TestX (0.1s)\n    seed_test.go:95: A1: lost\n    seed_test.go:95: A2: twice\n": "A1: lost",
 		"SIM RESULT {\"failures\":[\"A3: twice\",\"A4: late\"]}\nFAIL\n":                          "A3: twice",
+		"SIM RESULT {\"failures\":[\"A5 unknown: given up\",\"A4: late\"]}\n":                     "A4: late",
+		"SIM RESULT {\"failures\":[\"A5 unknown: given up\"]}\n":                                  "",
 		"panic: refused\n\ngoroutine 1\n":                                                         "panic: refused",
 		"":                                                                                        "test",
 	} {
