@@ -196,8 +196,8 @@ func (a access) change(r register) (bool, any) {
 func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	var all []access
 	span := interval{int64(e.At), int64(e.Until)}
-	if e.Op == history.OpSend { // it may have happened at any try
-		span.At = int64(x.bodies[e.Message.Body].first)
+	if e.Op == history.OpSend && e.Try > 0 && e.Outcome == history.OK {
+		return nil // it may have happened at any try: such long spans tell little, and cost a search its time
 	}
 	add := func(d does, users ...wire.UserID) {
 		for _, u := range users {
