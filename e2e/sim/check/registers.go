@@ -196,9 +196,6 @@ func (a access) change(r register) (bool, any) {
 func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	var all []access
 	span := interval{int64(e.At), int64(e.Until)}
-	if e.Op == history.OpSend && e.Try > 0 && e.Outcome == history.OK {
-		return nil // it may have happened at any try: such long spans tell little, and cost a search its time
-	}
 	add := func(d does, users ...wire.UserID) {
 		for _, u := range users {
 			all = append(all, access{user: u, does: d, unknown: e.Outcome == history.Unknown, from: span})
@@ -225,6 +222,13 @@ func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	case e.Op == history.OpMark:
 		add(moves, e.User)
 		all[0].low, all[0].high = markRange(e, known)
+		if all[0].low < all[0].high {
+			// Past the end, it moves to the end. A copy of it that was lost with a
+			// connection may move it once more, to a later end.
+			again := all[0]
+			again.unknown = true
+			all = append(all, again)
+		}
 	case e.Outcome == history.OK:
 		return append(all, readsOf(x, e, span)...)
 	}
@@ -262,7 +266,11 @@ func readsOf(x *index, e *history.Event, span interval) []access {
 		all = append(all, a)
 	}
 	switch e.Op {
-	case history.OpSend, history.OpEdit, history.OpRecall, history.OpUnread:
+	case history.OpSend:
+		if e.Try == 0 { // else it may have happened at any try: so long a span tells little, and costs a search its time
+			add(access{user: e.User, does: isIn})
+		}
+	case history.OpEdit, history.OpRecall, history.OpUnread:
 		add(access{user: e.User, does: isIn})
 	case history.OpHistory:
 		if e.Strong {
