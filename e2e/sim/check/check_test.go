@@ -404,6 +404,27 @@ func TestRegisters(t *testing.T) {
 			s.event(history.OpUnread, "ann").State.Unread.Read = 3
 			s.log(0).Cursors, s.log(1).Cursors = []history.Cursor{{User: "ann", Read: 3, Delivered: 3}}, []history.Cursor{{User: "ann", Read: 3, Delivered: 3}}
 		}},
+		{"a cursor that was moved past the end, and by a late copy of the call past a later end", "", func(s *story) {
+			mark := s.event(history.OpMark, "ann")
+			mark.At, mark.State.Cursors[0].Read = 10500*time.Millisecond, 9 // known then: 3
+			early := *s.event(history.OpCursors, "bob")
+			last := []history.Cursor{{User: "ann", Read: 4, Delivered: 4}}
+			s.log(0).Cursors, s.log(1).Cursors = last, last
+			for i := range s.h.Events {
+				if e := &s.h.Events[i]; e.Op == history.OpCursors {
+					e.State = &history.State{Cursors: last}
+				}
+			}
+			s.event(history.OpUnread, "ann").State.Unread.Read = 4
+			s.event(history.OpUnread, "ann").State.Unread.Count = 0
+			early.At, early.Until, early.State = 11*time.Second, 11500*time.Millisecond, &history.State{Cursors: []history.Cursor{{User: "ann", Read: 3, Delivered: 3}}}
+			for i := range s.h.Events {
+				if s.h.Events[i].At > early.At {
+					s.h.Events = slices.Insert(s.h.Events, i, early)
+					break
+				}
+			}
+		}},
 	})
 }
 
