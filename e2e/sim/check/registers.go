@@ -112,7 +112,8 @@ func withOpen(byReturn []porcupine.Operation, n int) []porcupine.Operation {
 
 // register is a user's place in a conversation. The cursor is exactly at low
 // when low is high; else somewhere between, since it was moved past an end that
-// nobody knows.
+// nobody knows. It stays so when it was seen: a copy of the call that was lost
+// with a connection may move it once more, to a later end.
 type register struct {
 	in        bool
 	low, high wire.Seq
@@ -164,7 +165,7 @@ func (a access) step(r register) (bool, any) {
 		if !r.in || a.low < r.low || a.low > max(r.low, r.high) {
 			return false, r
 		}
-		return true, register{in: true, low: a.low, high: a.low}
+		return true, register{in: true, low: a.low, high: r.high}
 	case showsNot:
 		return !r.in || r.low == 0, register{in: r.in}
 	case isIn:
@@ -222,13 +223,6 @@ func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	case e.Op == history.OpMark:
 		add(moves, e.User)
 		all[0].low, all[0].high = markRange(e, known)
-		if all[0].low < all[0].high {
-			// Past the end, it moves to the end. A copy of it that was lost with a
-			// connection may move it once more, to a later end.
-			again := all[0]
-			again.unknown = true
-			all = append(all, again)
-		}
 	case e.Outcome == history.OK:
 		return append(all, readsOf(x, e, span)...)
 	}
