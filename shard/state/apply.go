@@ -60,7 +60,7 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 		rings:         newCache[tokenRing](opts.Tokens),
 	}
 	s.decoder, s.txn = newDecoder(), newTxn(s)
-	s.settle = s.Settle
+	s.settle = s.settled
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -128,6 +128,12 @@ func (s *State) Settle() error {
 		return s.fail(err)
 	}
 	return nil
+}
+
+// settled is Settle, and says which entry the store is at, at least.
+func (s *State) settled() (uint64, error) {
+	applied := s.Record().Applied
+	return applied, s.Settle()
 }
 
 // commit writes what is gathered. The caller holds the lock.

@@ -89,3 +89,26 @@ func TestGatheredIsBounded(t *testing.T) {
 		t.Errorf("up to %d bytes were gathered, want about 64 KiB", most)
 	}
 }
+
+// TestViewWaitsForItsRows: a view that does not show the entry the state is at
+// is not used.
+func TestViewWaitsForItsRows(t *testing.T) {
+	s := newScript(t)
+	s.do(t, Header{Actor: "ann"}, &CreateConversation{ID: "tea", Preset: PresetBasic})
+	settle(t, s.state)
+	old, _, err := s.state.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.close(); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	s.state.settle = func() (uint64, error) {
+		calls++
+		return 2, nil // one entry more than the store has
+	}
+	if _, err := s.state.Conversation(scriptApp, "tea"); err == nil || calls != 1 {
+		t.Errorf("the query answers %v, want an error: its rows are too old", err)
+	}
+}

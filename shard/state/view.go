@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -49,7 +50,7 @@ type Queries struct {
 	rng        wire.SlotRange
 	start, end []byte
 	recordKey  []byte
-	settle     func() error // hands the store what was applied
+	settle     func() (applied uint64, err error) // hands the store what was applied
 }
 
 func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
@@ -59,13 +60,36 @@ func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
 
 // view opens a view of the whole shard. It reads the record through the same
 // iterator, so that time and rows belong together.
+//
+// A view may be older than what the store was handed: Pebble can flush a memtable
+// with a batch that is not yet visible, and drop the rows that this one replaces;
+// until it becomes visible, an iterator then sees neither. The record is in each
+// batch, so it tells, and the view is opened again.
 func (s *Queries) view() (*view, error) {
-	if err := s.settle(); err != nil {
-		return nil, err
+	applied, err := s.settle()
+	for try := 0; err == nil && try < maxViews; try++ {
+		var v *view
+		var record Record
+		if v, record, err = s.open(); err != nil || record.Applied >= applied {
+			return v, err
+		}
+		err = v.it.Close()
+		runtime.Gosched()
 	}
+	if err == nil {
+		err = fmt.Errorf("the state is at entry %d, and its rows do not show it", applied)
+	}
+	return nil, err
+}
+
+// maxViews is how often a view is opened that turns out to be too old. What it
+// waits for takes another goroutine a few instructions, once it runs.
+const maxViews = 100_000
+
+func (s *Queries) open() (*view, Record, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
-		return nil, fmt.Errorf("open an iterator of the state: %w", err)
+		return nil, Record{}, fmt.Errorf("open an iterator of the state: %w", err)
 	}
 	v := &view{it: it, lo: s.start, hi: s.end}
 	var record Record
@@ -75,10 +99,10 @@ func (s *Queries) view() (*view, error) {
 		}
 	}
 	if v.err != nil {
-		return nil, errors.Join(v.err, it.Close())
+		return nil, Record{}, errors.Join(v.err, it.Close())
 	}
 	v.stamp = record.Stamp
-	return v, nil
+	return v, record, nil
 }
 
 // close returns the first error of all that was read.
