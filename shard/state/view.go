@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -74,7 +74,7 @@ func (s *Queries) view() (*view, error) {
 			return v, err
 		}
 		err = v.it.Close()
-		runtime.Gosched()
+		time.Sleep(viewPause)
 	}
 	if err == nil {
 		err = fmt.Errorf("the state is at entry %d, and its rows do not show it", applied)
@@ -82,9 +82,12 @@ func (s *Queries) view() (*view, error) {
 	return nil, err
 }
 
-// maxViews is how often a view is opened that turns out to be too old. What it
-// waits for takes another goroutine a few instructions, once it runs.
-const maxViews = 100_000
+// A view that is too old is opened again, so often and after such a pause. What
+// it waits for takes another goroutine a few instructions, once it runs.
+const (
+	maxViews  = 1000
+	viewPause = time.Millisecond
+)
 
 func (s *Queries) open() (*view, Record, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
