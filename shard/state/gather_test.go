@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -95,7 +94,6 @@ func TestGatheredIsBounded(t *testing.T) {
 // is not used.
 func TestViewWaitsForItsRows(t *testing.T) {
 	s := newScript(t)
-	began := time.Now()
 	s.do(t, Header{Actor: "ann"}, &CreateConversation{ID: "tea", Preset: PresetBasic})
 	settle(t, s.state)
 	old, _, err := s.state.open()
@@ -112,8 +110,5 @@ func TestViewWaitsForItsRows(t *testing.T) {
 	}
 	if _, err := s.state.Conversation(scriptApp, "tea"); err == nil || calls != 1 {
 		t.Errorf("the query answers %v, want an error: its rows are too old", err)
-	}
-	if waited := time.Since(began); waited < maxViews*viewPause {
-		t.Errorf("it gives up after %v", waited)
 	}
 }
