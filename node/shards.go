@@ -115,12 +115,14 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the snapshots of shard %d: %w", sh.ID, err)
 	}
+	gate := &raftnet.Gate{}
 	h.net = raftnet.New(s.self, sh.ID, s.net, raftnet.Options{
+		Gate:    gate,
 		Applied: func() uint64 { return h.state.Record().Applied }, Installs: s.limit, Logger: s.logger,
 	})
 	h.replica, err = shard.Open(
 		shard.Place{Shard: sh.ID, Node: s.self, Voters: sh.Bootstrap},
-		shard.Stores{Log: group, Stable: group, Snapshots: snapshots},
+		shard.Stores{Log: gate.Log(group), Stable: group, Snapshots: snapshots},
 		h.state, h.net, s.options(h))
 	if err != nil {
 		return errors.Join(err, h.net.Close())

@@ -28,8 +28,7 @@ func (t *Transport) dispatch(from wire.NodeID, k kind, id uint64, body []byte) e
 		if err != nil {
 			return err
 		}
-		t.server.heartbeat(from, id, m, urgent)
-		return nil
+		return t.server.heartbeat(from, id, m, urgent)
 	case kindAppend:
 		m, err := s.append(body)
 		return t.server.enqueue(incoming{from: from, id: id, command: m, bytes: int64(len(body))}, err)

@@ -358,31 +358,51 @@ func TestLostAppendIsRepeated(t *testing.T) {
 	})
 }
 
-// TestFirstHeartbeatOfTerm: raft writes a new term to disk when it hears of
-// it. The goroutine of the network must not wait for that.
-func TestFirstHeartbeatOfTerm(t *testing.T) {
+// TestHeartbeatsWaitForRaft: a heartbeat takes raft's main way, so that the
+// handler never changes a term beside the main goroutine. It goes past it only
+// while the log is being written, and only in the term that raft has accepted.
+func TestHeartbeatsWaitForRaft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(1)
-		a := New("n1", 1, end{n, "n1"}, Options{})
-		disk := make(chan struct{})
-		handled := 0
+		gate := &Gate{}
+		a := New("n1", 1, end{newNetwork(1), "n1"}, Options{Gate: gate})
+		beside, main := 0, 0
 		a.SetHeartbeatHandler(func(rpc raft.RPC) {
-			<-disk
-			handled++
-			rpc.Respond(&raft.AppendEntriesResponse{Term: 5, Success: true}, nil)
+			beside++
+			rpc.Respond(&raft.AppendEntriesResponse{Term: rpc.Command.(*raft.AppendEntriesRequest).Term, Success: true}, nil)
 		})
-		h := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte("n2")}, Term: 5}
-		start := time.Now()
-		for id := range uint64(3) {
-			a.deliver("n2", appendHeartbeat(appendHead(nil, kindHeartbeat, id), h, false)) // would hang in the bubble
+		beat := func(term uint64) {
+			h := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte("n2")}, Term: term}
+			a.deliver("n2", appendHeartbeat(appendHead(nil, kindHeartbeat, term), h, false))
 		}
-		close(disk)
-		synctest.Wait()
-		a.deliver("n2", appendHeartbeat(appendHead(nil, kindHeartbeat, 4), h, false)) // the term is known now
-		if handled != 2 || time.Since(start) > 0 {
-			t.Errorf("%d heartbeats handled, want the first, and the one after it", handled)
+		serve := func() {
+			rpc := <-a.Consumer()
+			main++
+			rpc.Respond(&raft.AppendEntriesResponse{Term: rpc.Command.(*raft.AppendEntriesRequest).Term, Success: true}, nil)
+			synctest.Wait()
 		}
-		_ = a.Close()
+		expect := func(when string, wantBeside, wantMain int) {
+			t.Helper()
+			if beside != wantBeside || main != wantMain {
+				t.Errorf("%s: %d went past raft and %d through it, want %d and %d", when, beside, main, wantBeside, wantMain)
+			}
+		}
+		beat(5)
+		serve()
+		expect("the first of a term", 0, 1)
+		beat(5)
+		serve()
+		expect("while nothing is written", 0, 2)
+		gate.set(true)
+		beat(5)
+		expect("while the log is written", 1, 2)
+		beat(6)
+		expect("a newer term while the log is written", 1, 2)
+		gate.set(false)
+		serve()
+		expect("when it is written", 1, 3)
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -15,6 +15,9 @@ type Options struct {
 	// against going back.
 	Applied func() uint64
 
+	// Gate lets heartbeats past a replica that waits for its disk. Nil: they wait.
+	Gate *Gate
+
 	// Installs bounds how many snapshots this node receives at once; its
 	// transports share it. Default: one of its own, of 1.
 	Installs *Limiter

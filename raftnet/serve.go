@@ -15,13 +15,13 @@ type incoming struct {
 	command any      // raft's request
 	stream  *arrival // of an install
 	bytes   int64
+	soon    bool // its answer may wait, as a heartbeat's
 }
 
 // beats is what the way of heartbeats needs.
 type beats struct {
 	handler atomic.Pointer[func(raft.RPC)]
-	term    atomic.Uint64 // the highest in which a heartbeat was accepted
-	first   atomic.Bool   // the first heartbeat of a term is being handled
+	term    atomic.Uint64 // the highest in which raft has accepted a leader
 }
 
 // set sets raft's handler; nil: there is none.
@@ -71,23 +71,14 @@ func (s *server) enqueue(q incoming, err error) error {
 	return nil
 }
 
-// heartbeat hands a heartbeat to raft's handler, beside the queue, so that it
-// does not wait for raft's disk. The first of a term makes raft write the term, so
-// it must not run on the network's goroutine either.
-func (s *server) heartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
-	if m.Term <= s.beats.term.Load() {
-		s.handleHeartbeat(from, id, m, urgent)
-		return
+// heartbeat queues a heartbeat like every other request. Only while raft's main
+// goroutine waits for its disk the heartbeat goes to raft's handler at once, so
+// that a slow disk does not look like a dead leader: see [Gate].
+func (s *server) heartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) error {
+	if m.Term == s.beats.term.Load() && s.opts.Gate.during(func() { s.handleHeartbeat(from, id, m, urgent) }) {
+		return nil
 	}
-	if s.beats.first.Swap(true) {
-		return // one of them is at work; this one comes again
-	}
-	if !s.start(func() {
-		defer s.beats.first.Store(false)
-		s.handleHeartbeat(from, id, m, urgent)
-	}) {
-		s.beats.first.Store(false)
-	}
+	return s.enqueue(incoming{from: from, id: id, command: m, soon: !urgent}, nil)
 }
 
 func (s *server) handleHeartbeat(from wire.NodeID, id uint64, m *raft.AppendEntriesRequest, urgent bool) {
@@ -102,10 +93,6 @@ func (s *server) handleHeartbeat(from wire.NodeID, id uint64, m *raft.AppendEntr
 		u := Soon
 		if urgent {
 			u = Now
-		}
-		if resp, ok := a.Response.(*raft.AppendEntriesResponse); ok && a.Error == nil && resp.Term == m.Term {
-			s.beats.term.Store(m.Term)
-			s.sawTerm(m.Term)
 		}
 		s.answer(from, id, a, u)
 	default: // raft is shutting down
@@ -131,16 +118,27 @@ func (s *server) serveOne(q incoming) {
 		s.serveInstall(q)
 		return
 	}
-	if m, ok := q.command.(*raft.AppendEntriesRequest); ok {
+	m, appends := q.command.(*raft.AppendEntriesRequest)
+	if appends && !isHeartbeat(m) {
 		cutCommit(m)
 		if skipApplied(m, s.opts.Applied()) {
 			s.counters.skipped.Add(1)
 		}
 		s.sawTerm(m.Term)
 	}
-	if a, ok := s.ask(raft.RPC{Command: q.command}); ok {
-		s.answer(q.from, q.id, a, Now)
+	a, ok := s.ask(raft.RPC{Command: q.command})
+	if !ok {
+		return
 	}
+	if resp, ok := a.Response.(*raft.AppendEntriesResponse); appends && ok && a.Error == nil && resp.Term == m.Term {
+		s.beats.term.Store(m.Term)
+		s.sawTerm(m.Term)
+	}
+	u := Now
+	if q.soon {
+		u = Soon
+	}
+	s.answer(q.from, q.id, a, u)
 }
 
 // ask hands a request to raft's main goroutine and waits for its answer; false
