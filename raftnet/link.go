@@ -44,17 +44,6 @@ func (l *link) shut() bool {
 	return first
 }
 
-// start runs f in a goroutine that Close waits for, unless it is closed.
-func (l *link) start(f func()) bool {
-	l.closing.Lock()
-	defer l.closing.Unlock()
-	if l.closing.closed {
-		return false
-	}
-	l.tasks.Go(f)
-	return true
-}
-
 // send hands a frame to the network.
 func (l *link) send(to wire.NodeID, frame []byte, u Urgency) error {
 	err := l.net.Send(to, l.shard, frame, u)
