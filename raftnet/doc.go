@@ -8,10 +8,10 @@
 //
 // The way of a request through the node that gets it:
 //
-//	Network ─ deliver ─┬─ heartbeat ── raft's handler, at once
-//	                   └─ queue ─ guard ─ Consumer() ─ raft's main goroutine
+//	Network ─ deliver ─┬─ queue ─ guard ─ Consumer() ─ raft's main goroutine
+//	                   └─ heartbeat while that writes its log: raft's handler, at once
 //
-// Between the network and raft stand two guards against what raft v1.8.0 does
+// Between the network and raft stand three guards against what raft v1.8.0 does
 // not check itself:
 //
 //   - A follower never goes back. A snapshot not newer than what it has applied is
