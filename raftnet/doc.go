@@ -19,6 +19,8 @@
 //     an append that begins before them matches, whatever was compacted.
 //   - A follower commits only what matched. The leader's commit index is cut to
 //     the last entry that the request names.
+//   - A term never goes back: raft's handler of heartbeats is called only while raft's
+//     main goroutine is inside its log; see [Gate].
 //
 // What always holds:
 //
@@ -28,5 +30,6 @@
 //     raft's election timeout: so it proves that the sender was leader
 //     recently, and a read that rests on it is not stale.
 //   - deliver never blocks: queues are bounded, and beyond the bound frames are lost.
-//   - No lock is held while a frame is sent or raft is called.
+//   - No lock is held while a frame is sent or raft is called, but the gate's,
+//     around a handler that touches no disk.
 package raftnet
