@@ -343,11 +343,15 @@ func (s *stage) arrives(what string, at <-chan wire.Offset, want wire.Offset) {
 	}
 }
 
+// sayWithin is how long a send may take: a node gives a command 10 s, and then it
+// is sent again.
+const sayWithin = 30 * time.Second
+
 // say sends messages and returns the last one's offset.
 func (s *stage) say(c *client.Client, id wire.ConversationID, n, size int) (last wire.Offset) {
 	for i := range n {
 		body := strings.Repeat("x", size)
-		err := s.within(8*time.Second, func(ctx context.Context) error {
+		err := s.within(sayWithin, func(ctx context.Context) error {
 			sent, err := c.Conversation(id).Send(ctx, client.Draft{Body: fmt.Appendf(nil, "%d %s", i, body)})
 			last = sent.Offset
 			return err
