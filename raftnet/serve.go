@@ -21,7 +21,7 @@ type incoming struct {
 // beats is what the way of heartbeats needs.
 type beats struct {
 	handler atomic.Pointer[func(raft.RPC)]
-	term    atomic.Uint64 // the highest in which raft has accepted a leader
+	term    atomic.Uint64 // the last in which raft has accepted a leader
 }
 
 // set sets raft's handler; nil: there is none.

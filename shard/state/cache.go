@@ -6,8 +6,9 @@ package state
 //
 // Values are pointers that apply changes in place, which is write-through as
 // long as nothing is dropped between a change and its row: [cache.rotate] is
-// called only after a commit. After a failed commit the State refuses to go on,
-// so a value never outlives a change that was not written.
+// called only between two calls of Apply, when each change has its row, gathered
+// or in the store. After a failed commit the State refuses to go on, so a value
+// never outlives a change that was not written.
 type cache[V any] struct {
 	young, old map[string]*V
 	limit      int // of one generation
