@@ -111,7 +111,7 @@ func (m *CursorMove) apply(t *txn, h *Header) (now cursorRow, moved bool, refusa
 	if t.told != nil {
 		t.told.Cursors = append(t.told.Cursors, CursorMoved{
 			App: h.App, Conversation: m.Conversation, User: m.User,
-			Read: now.Read, Delivered: now.Delivered, ReadStamp: now.ReadAt, Origin: h.Origin,
+			Read: now.Read, Delivered: now.Delivered, ReadStamp: now.ReadAt, DeliveredStamp: now.DeliveredAt, Origin: h.Origin,
 			Receipts: c.head.members <= c.info.Policy.Receipts,
 		})
 	}

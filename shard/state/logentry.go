@@ -54,6 +54,10 @@ type Entry struct {
 	Device             string
 	Login              uint64
 	Reason             string
+
+	// Origin is where the command came from that made an entry which is pushed. It
+	// is not stored: an entry that was read from a log has none.
+	Origin Origin
 }
 
 const entryRowVersion = 1
@@ -204,6 +208,18 @@ type CursorMoved struct {
 	Read         wire.Seq
 	Delivered    wire.Seq
 	ReadStamp    int64
-	Receipts     bool // the other members may know; else only the user himself
-	Origin       Origin
+
+	DeliveredStamp int64
+	Receipts       bool    // the other members may know; else only the user himself
+	Receipt        []Asked // messages that the cursors passed with this move and whose senders want to know
+	Origin         Origin
+}
+
+// Asked is a message whose sender asked to be told when it is delivered or read.
+type Asked struct {
+	ID        wire.MessageID
+	Seq       wire.Seq
+	From      wire.UserID
+	Timestamp int64
+	Read      bool // the read cursor has passed it; else the delivered one
 }
