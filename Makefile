@@ -99,9 +99,9 @@ compare-build:
 compare:
 	cd bench/compare && $(GO) vet ./... && $(GO) test ./...
 
-# After a change of wire/quorate.proto. It wants protoc (Debian: protobuf-compiler).
+# After a change of wire/*.proto. It wants protoc (Debian: protobuf-compiler).
 generate: $(TOOLS)/protoc-gen-go
-	PATH=$(TOOLS):$$PATH protoc --go_out=. --go_opt=module=github.com/quorate/quorate wire/quorate.proto
+	PATH=$(TOOLS):$$PATH protoc --go_out=. --go_opt=module=github.com/quorate/quorate wire/quorate.proto wire/leanmessage.proto
 
 clean:
 	rm -rf $(BIN) data
