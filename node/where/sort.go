@@ -1,0 +1,82 @@
+package where
+
+import (
+	"cmp"
+	"strings"
+)
+
+// maxSortKeys is how many keys matches can be sorted by.
+const maxSortKeys = 8
+
+// Order is in which order matches are wanted. Its zero value is that of their
+// ids.
+type Order struct {
+	keys []sortKey
+	near *near
+}
+
+type sortKey struct {
+	at   path
+	down bool
+}
+
+// ParseSort reads keys between commas, each with a minus sign for descending. No
+// text: the nearest first where the query asks for what is near, else what was
+// spoken in last.
+func ParseSort(text string, q *Query) (Order, error) {
+	var o Order
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		key, down := strings.CutPrefix(name, "-")
+		switch {
+		case name == "":
+			continue
+		case key == "" || len(key) > maxPath || len(o.keys) == maxSortKeys:
+			return Order{}, invalid("sort %q", text)
+		}
+		o.keys = append(o.keys, sortKey{at: strings.Split(key, "."), down: down})
+	}
+	if len(o.keys) > 0 {
+		return o, nil
+	}
+	if q.near != nil {
+		return Order{near: q.near}, nil
+	}
+	return Order{keys: []sortKey{{at: path{"lm"}, down: true}}}, nil
+}
+
+// Compare orders two documents; of two that are equal, the one with the greater
+// id is the later.
+func (o Order) Compare(a, b map[string]any) int {
+	if o.near != nil {
+		if order := cmp.Compare(o.near.distance(a), o.near.distance(b)); order != 0 {
+			return order
+		}
+	}
+	for _, key := range o.keys {
+		order := compareAny(key.at.first(a), key.at.first(b))
+		if key.down {
+			order = -order
+		}
+		if order != 0 {
+			return order
+		}
+	}
+	id, _ := a[keyID].(string)
+	other, _ := b[keyID].(string)
+	return strings.Compare(id, other)
+}
+
+func (p path) first(doc map[string]any) any {
+	if found := p.values(doc); len(found) > 0 {
+		return normal(found[0])
+	}
+	return nil
+}
+
+func compareAny(a, b any) int {
+	if order, ok := compare(a, b); ok {
+		return order
+	}
+	return cmp.Compare(rank(a), rank(b))
+}
