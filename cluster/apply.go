@@ -25,6 +25,8 @@ func (t *Table) apply(index uint64, c Command) (*Table, Result) {
 		res = next.setPlacement(c)
 	case PutApp:
 		res = next.putApp(c.App)
+	case SetAppSettings:
+		res = next.setAppSettings(c)
 	case PutSetting:
 		res = next.putSetting(c)
 	default:
@@ -108,6 +110,33 @@ func (t *Table) putApp(a App) Result {
 		return refuse(RefusedLimit, "there are %d apps already", len(t.rec.Apps))
 	}
 	t.rec.Apps = put(t.rec.Apps, i, known, a)
+	return Result{}
+}
+
+func (t *Table) setAppSettings(c SetAppSettings) Result {
+	i, known := findApp(t.rec.Apps, c.App)
+	if !known {
+		return refuse(RefusedNotFound, "there is no app %q", c.App)
+	}
+	a := t.rec.Apps[i]
+	settings := make(map[string]string, len(a.Settings)+len(c.Settings))
+	maps.Copy(settings, a.Settings)
+	for key, value := range c.Settings {
+		if err := wire.ValidID(key); err != nil && value != "" {
+			return refuse(RefusedInvalid, "a setting's name is not 1 to %d bytes of plain text", wire.MaxIDBytes)
+		}
+		settings[key] = value
+		if value == "" {
+			delete(settings, key)
+		}
+	}
+	if a.Settings = settings; len(settings) == 0 {
+		a.Settings = nil // as if there had never been one
+	}
+	if err := a.check(); err != nil {
+		return refuse(RefusedInvalid, "%v", err)
+	}
+	t.rec.Apps = put(t.rec.Apps, i, true, a)
 	return Result{}
 }
 

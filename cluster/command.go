@@ -43,17 +43,26 @@ type PutApp struct {
 	App App `json:"app"`
 }
 
+// SetAppSettings changes settings of an app and leaves its others as they are;
+// an empty value removes one. So two that change different ones at once do not
+// undo each other's.
+type SetAppSettings struct {
+	App      wire.AppID        `json:"app"`
+	Settings map[string]string `json:"settings"`
+}
+
 // PutSetting sets a setting of the cluster; an empty value removes it.
 type PutSetting struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
 
-func (Init) kind() string         { return "init" }
-func (PutNode) kind() string      { return "put_node" }
-func (SetPlacement) kind() string { return "set_placement" }
-func (PutApp) kind() string       { return "put_app" }
-func (PutSetting) kind() string   { return "put_setting" }
+func (Init) kind() string           { return "init" }
+func (PutNode) kind() string        { return "put_node" }
+func (SetPlacement) kind() string   { return "set_placement" }
+func (PutApp) kind() string         { return "put_app" }
+func (SetAppSettings) kind() string { return "set_app_settings" }
+func (PutSetting) kind() string     { return "put_setting" }
 
 // commandVersion is the version of the commands' form.
 const commandVersion = 1
@@ -114,6 +123,8 @@ func decodeBody(kind string, body []byte) (Command, error) {
 		return decodeAs[SetPlacement](body)
 	case PutApp{}.kind():
 		return decodeAs[PutApp](body)
+	case SetAppSettings{}.kind():
+		return decodeAs[SetAppSettings](body)
 	case PutSetting{}.kind():
 		return decodeAs[PutSetting](body)
 	default:

@@ -29,6 +29,7 @@ func sampleCommands() []Command {
 		PutNode{b.Nodes[0]},
 		SetPlacement{Shard: 2, Placement: Placement{Version: 2, Voters: []wire.NodeID{"n1", "n2"}, Nonvoters: []wire.NodeID{"n3"}, Preferred: "n2"}},
 		PutApp{b.Apps[0]},
+		SetAppSettings{App: b.Apps[0].ID, Settings: map[string]string{"leanmessage.edit": "on", "other": ""}},
 		PutSetting{Key: "motd", Value: "hello"},
 	}
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -142,6 +143,12 @@ func TestApply(t *testing.T) {
 		{"preferred is no voter", []Command{SetPlacement{1, placement(2, "n3", "n1", "n2")}}, RefusedInvalid},
 		{"app", []Command{PutApp{App{ID: "b", Key: "k", MasterKey: "m"}}}, ""},
 		{"app without key", []Command{PutApp{App{ID: "b", MasterKey: "m"}}}, RefusedInvalid},
+		{"app's settings", []Command{PutApp{App{ID: "b", Key: "k", MasterKey: "m"}}, SetAppSettings{"b", map[string]string{"x": "y"}}}, ""},
+		{"settings of no app", []Command{SetAppSettings{"nobody", map[string]string{"x": "y"}}}, RefusedNotFound},
+		{"an app's setting without name", []Command{PutApp{App{ID: "b", Key: "k", MasterKey: "m"}}, SetAppSettings{"b", map[string]string{"": "y"}}}, RefusedInvalid},
+		{"an app's large setting", []Command{
+			PutApp{App{ID: "b", Key: "k", MasterKey: "m"}}, SetAppSettings{"b", map[string]string{"x": strings.Repeat("y", MaxSettingBytes)}},
+		}, RefusedInvalid},
 		{"setting", []Command{PutSetting{"x", "y"}}, ""},
 		{"setting without name", []Command{PutSetting{"", "y"}}, RefusedInvalid},
 		{"large setting", []Command{PutSetting{"x", strings.Repeat("y", MaxSettingBytes)}}, RefusedInvalid},
@@ -190,6 +197,31 @@ func TestApplyKeepsOrder(t *testing.T) {
 	table, _ = table.apply(9, PutSetting{Key: "motd"})
 	if len(table.Settings()) != 0 {
 		t.Errorf("settings %v, want the empty value to remove one", table.Settings())
+	}
+}
+
+// TestAppSettings changes settings of one app one by one.
+func TestAppSettings(t *testing.T) {
+	table := testTable(t, 3)
+	table, _ = table.apply(4, PutApp{App{ID: "b", Key: "k", MasterKey: "m", Settings: map[string]string{"x": "1"}}})
+	for i, tc := range []struct{ change, want map[string]string }{
+		{map[string]string{"y": "2"}, map[string]string{"x": "1", "y": "2"}},
+		{map[string]string{"y": "2"}, map[string]string{"x": "1", "y": "2"}},
+		{map[string]string{"x": "", "z": "3", "w": ""}, map[string]string{"y": "2", "z": "3"}},
+		{map[string]string{"y": "", "z": ""}, nil},
+	} {
+		before, _ := table.App("b")
+		was := maps.Clone(before.Settings)
+		var res Result
+		if table, res = table.apply(uint64(5+i), SetAppSettings{App: "b", Settings: tc.change}); res.Err() != nil {
+			t.Fatal(res.Err())
+		}
+		if a, _ := table.App("b"); !maps.Equal(a.Settings, tc.want) || a.Key != "k" {
+			t.Errorf("after %v the app is %+v, want the settings %v", tc.change, a, tc.want)
+		}
+		if !maps.Equal(before.Settings, was) {
+			t.Errorf("the table from before has changed: %v", before.Settings)
+		}
 	}
 }
 
