@@ -21,19 +21,33 @@ const (
 	History                          // read a conversation's messages over REST
 )
 
-// words are the action words that may end a signed line, the documented one
-// first; empty: there is none. The others are what versions of SDKs hand to
-// the signers of apps, which sign what they are handed.
-var words = map[Verb][]string{
-	Login:                {""},
-	Start:                {"", "create"},
-	Invite:               {"invite", "add", "join"},
-	Kick:                 {"kick", "remove", "quit"},
-	BlockClients:         {"conversation-block-clients"},
-	UnblockClients:       {"conversation-unblock-clients"},
-	BlockConversations:   {"client-block-conversations"},
-	UnblockConversations: {"client-unblock-conversations"},
-	History:              {""},
+// words returns the action words that may end a signed line, the documented one
+// first; empty: there is none. The others are what versions of SDKs hand to the
+// signers of apps, which sign what they are handed.
+func (v Verb) words() []string {
+	switch v {
+	case Start:
+		return []string{"", "create"}
+	case Invite:
+		return []string{"invite", "add", "join"}
+	case Kick:
+		return []string{"kick", "remove", "quit"}
+	case BlockClients:
+		return []string{"conversation-block-clients"}
+	case UnblockClients:
+		return []string{"conversation-unblock-clients"}
+	case BlockConversations:
+		return []string{"client-block-conversations"}
+	case UnblockConversations:
+		return []string{"client-unblock-conversations"}
+	default:
+		return []string{""}
+	}
+}
+
+// namesMembers tells whether members stand in the line.
+func (v Verb) namesMembers() bool {
+	return v == Start || v == Invite || v == Kick || v == BlockClients || v == UnblockClients
 }
 
 // Action is what somebody wants to do.
@@ -53,7 +67,7 @@ type Action struct {
 func (a Action) lines(timestamp, nonce string) []string {
 	var lines []string
 	for _, members := range a.memberLists() {
-		for _, word := range words[a.Verb] {
+		for _, word := range a.Verb.words() {
 			lines = append(lines, a.line(members, word, timestamp, nonce))
 		}
 	}
@@ -80,8 +94,7 @@ func (a Action) line(members, word, timestamp, nonce string) string {
 
 // memberLists lists the ways in which the members may stand in the line.
 func (a Action) memberLists() []string {
-	switch a.Verb {
-	case Login, History, BlockConversations, UnblockConversations:
+	if !a.Verb.namesMembers() {
 		return []string{""}
 	}
 	sorted := slices.Sorted(slices.Values(a.Members))
@@ -91,7 +104,7 @@ func (a Action) memberLists() []string {
 		others := slices.DeleteFunc(slices.Clone(distinct), func(m string) bool { return m == a.Client })
 		all := slices.Sorted(slices.Values(append(slices.Clone(others), a.Client)))
 		lists = append(lists, others, all)
-		if a.Verb == Start && a.Loose {
+		if a.Loose {
 			lists = append(lists, nil)
 		}
 	}
