@@ -82,11 +82,9 @@ func (f *field) holds(v any) bool {
 		return isList && len(listed) == f.count
 	case contains:
 		return f.holdsAll(v, listed, isList)
+	default:
+		return f.holdsOne(v) || isList && slices.ContainsFunc(listed, func(one any) bool { return f.holdsOne(normal(one)) })
 	}
-	if f.holdsOne(v) {
-		return true
-	}
-	return isList && slices.ContainsFunc(listed, func(one any) bool { return f.holdsOne(normal(one)) })
 }
 
 func (f *field) holdsAll(v any, listed []any, isList bool) bool {
@@ -110,11 +108,13 @@ func (f *field) holdsOne(v any) bool {
 	case matches:
 		s, ok := v.(string)
 		return ok && f.regex.MatchString(s)
+	default:
+		order, ok := compare(v, f.value)
+		return ok && f.ordered(order)
 	}
-	order, ok := compare(v, f.value)
-	if !ok {
-		return false
-	}
+}
+
+func (f *field) ordered(order int) bool {
 	switch f.op {
 	case less:
 		return order < 0

@@ -2,6 +2,7 @@ package where
 
 import (
 	"math"
+	"strings"
 )
 
 const (
@@ -61,19 +62,19 @@ func (b *box) match(doc map[string]any) bool {
 	return false
 }
 
-// distances are the operators beside $nearSphere, in units of radians.
-var distances = map[string]struct {
-	most bool
-	unit float64
-}{
-	"$maxDistance":             {true, 1},
-	"$maxDistanceInRadians":    {true, 1},
-	"$maxDistanceInKilometers": {true, 1 / earthKilometers},
-	"$maxDistanceInMiles":      {true, 1 / earthMiles},
-	"$minDistance":             {false, 1},
-	"$minDistanceInRadians":    {false, 1},
-	"$minDistanceInKilometers": {false, 1 / earthKilometers},
-	"$minDistanceInMiles":      {false, 1 / earthMiles},
+// distance reads an operator beside $nearSphere: whether it is the greatest or
+// the least distance, and its unit in radians.
+func distance(op string) (most bool, unit float64, ok bool) {
+	kind, in, _ := strings.Cut(op, "In")
+	switch in {
+	case "", "Radians":
+		unit = 1
+	case "Kilometers":
+		unit = 1 / earthKilometers
+	case "Miles":
+		unit = 1 / earthMiles
+	}
+	return kind == "$maxDistance", unit, unit != 0 && (kind == "$maxDistance" || kind == "$minDistance")
 }
 
 // geo parses the operators about places.
@@ -88,7 +89,7 @@ func (p *parser) geo(at path, op string, ops map[string]any) (condition, error) 
 	case "$within":
 		return within(at, ops[op])
 	}
-	if _, ok := distances[op]; !ok {
+	if _, _, ok := distance(op); !ok {
 		return nil, invalid("%s is not supported", op)
 	}
 	if _, ok := ops["$nearSphere"]; !ok {
@@ -103,19 +104,19 @@ func nearSphere(at path, ops map[string]any) (*near, error) {
 		return nil, invalid("$nearSphere wants a GeoPoint")
 	}
 	n := &near{at: at, center: center, most: math.MaxFloat64}
-	for op, d := range distances {
-		arg, ok := ops[op]
+	for op, arg := range ops {
+		most, unit, ok := distance(op)
 		if !ok {
 			continue
 		}
 		v, ok := arg.(float64)
-		if !ok || v < 0 {
+		switch {
+		case !ok || v < 0:
 			return nil, invalid("%s wants a number", op)
-		}
-		if d.most {
-			n.most = min(n.most, v*d.unit)
-		} else {
-			n.least = max(n.least, v*d.unit)
+		case most:
+			n.most = min(n.most, v*unit)
+		default:
+			n.least = max(n.least, v*unit)
 		}
 	}
 	return n, nil

@@ -14,8 +14,14 @@ func (p *parser) operator(at path, op string, ops map[string]any, depth int) (co
 		return &field{at: at, op: equal, value: normal(arg)}, nil
 	case "$ne":
 		return not{&field{at: at, op: equal, value: normal(arg)}}, nil
-	case "$lt", "$lte", "$gt", "$gte":
-		return &field{at: at, op: orders[op], value: normal(arg)}, nil
+	case "$lt":
+		return &field{at: at, op: less, value: normal(arg)}, nil
+	case "$lte":
+		return &field{at: at, op: lessEqual, value: normal(arg)}, nil
+	case "$gt":
+		return &field{at: at, op: greater, value: normal(arg)}, nil
+	case "$gte":
+		return &field{at: at, op: greaterEqual, value: normal(arg)}, nil
 	case "$in", "$nin", "$all":
 		return list(at, op, arg)
 	case "$size":
@@ -39,8 +45,6 @@ func (p *parser) operator(at path, op string, ops map[string]any, depth int) (co
 		return p.geo(at, op, ops)
 	}
 }
-
-var orders = map[string]operation{"$lt": less, "$lte": lessEqual, "$gt": greater, "$gte": greaterEqual}
 
 func (p *parser) negated(at path, arg any, depth int) (condition, error) {
 	ops, ok := arg.(map[string]any)
