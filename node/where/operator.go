@@ -14,14 +14,8 @@ func (p *parser) operator(at path, op string, ops map[string]any, depth int) (co
 		return &field{at: at, op: equal, value: normal(arg)}, nil
 	case "$ne":
 		return not{&field{at: at, op: equal, value: normal(arg)}}, nil
-	case "$lt":
-		return &field{at: at, op: less, value: normal(arg)}, nil
-	case "$lte":
-		return &field{at: at, op: lessEqual, value: normal(arg)}, nil
-	case "$gt":
-		return &field{at: at, op: greater, value: normal(arg)}, nil
-	case "$gte":
-		return &field{at: at, op: greaterEqual, value: normal(arg)}, nil
+	case "$lt", "$lte", "$gt", "$gte":
+		return ordering(at, op, arg), nil
 	case "$in", "$nin", "$all":
 		return list(at, op, arg)
 	case "$size":
@@ -44,6 +38,21 @@ func (p *parser) operator(at path, op string, ops map[string]any, depth int) (co
 	default:
 		return p.geo(at, op, ops)
 	}
+}
+
+func ordering(at path, op string, arg any) *field {
+	f := &field{at: at, value: normal(arg)}
+	switch op {
+	case "$lt":
+		f.op = less
+	case "$lte":
+		f.op = lessEqual
+	case "$gt":
+		f.op = greater
+	default:
+		f.op = greaterEqual
+	}
+	return f
 }
 
 func (p *parser) negated(at path, arg any, depth int) (condition, error) {
