@@ -3,12 +3,18 @@ package node
 import (
 	"bytes"
 	"testing"
+
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
 )
 
 // FuzzSignal hands a node anything in place of a transient message from another
 // node.
 func FuzzSignal(f *testing.F) {
-	f.Add(signalMessage{shard: 3, app: testApp, conversation: "tea", user: "ann", message: []byte("typing")}.encode())
+	f.Add(signalMessage{
+		shard: 3, app: testApp, conversation: "tea", user: "ann", origin: state.Origin{Node: "n1", Session: 7, Request: 2},
+		message: tail.EncodeTransient(nil, &state.Message{From: "ann", Body: []byte("typing")}),
+	}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decodeSignal(b)
 		if err != nil {

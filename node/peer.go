@@ -6,15 +6,11 @@ import (
 	"errors"
 
 	"github.com/quorate/quorate/cluster"
-	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
-	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport/mux"
 	"github.com/quorate/quorate/wire"
-	"github.com/quorate/quorate/wire/bin"
-	"github.com/quorate/quorate/wire/pb"
 )
 
 // caller asks other nodes.
@@ -122,82 +118,4 @@ func (d *hubDialer) Open(ctx context.Context, s wire.ShardID, try int) (tail.Str
 		leader = sh.Placement.Voters[try%len(sh.Placement.Voters)]
 	}
 	return d.mux.Open(ctx, leader, route.MethodTail, tail.EncodeOpen(s))
-}
-
-// signalMessage is a transient message on its way to its conversation's leader.
-//
-//	| version 1 | shard | app | conversation | user | message |
-type signalMessage struct {
-	shard        wire.ShardID
-	app          wire.AppID
-	conversation wire.ConversationID
-	user         wire.UserID
-	message      []byte
-}
-
-func (m signalMessage) encode() []byte {
-	b := bin.AppendUvarint([]byte{1}, uint64(m.shard))
-	b = bin.AppendString(b, m.app)
-	b = bin.AppendString(b, m.conversation)
-	b = bin.AppendString(b, m.user)
-	return append(b, m.message...)
-}
-
-func decodeSignal(b []byte) (signalMessage, error) {
-	r := bin.NewReader(b)
-	if v := r.Byte(); v != 1 {
-		r.Fail(bin.ErrRange)
-	}
-	m := signalMessage{
-		shard: wire.ShardID(r.Uvarint()), app: wire.AppID(r.String()), conversation: wire.ConversationID(r.String()), user: wire.UserID(r.String()),
-	}
-	m.message = r.Rest()
-	return m, r.Close()
-}
-
-// sendTransient tells who is online, without a place in the log: after the
-// leader's membership check it goes to the edges.
-func (b *backend) sendTransient(s *session.Session, asker native.Asker, req *pb.Request, r *pb.SendMessage) {
-	const op = "message.send"
-	message, err := native.Transient(asker, r, b.wall.Millis())
-	if err != nil {
-		s.Fail(req.GetId(), err)
-		return
-	}
-	id, leader, ok := b.router.Leader(wire.SlotOf(asker.App, r.GetConversation()))
-	if !ok {
-		s.Fail(req.GetId(), wire.Errorf(wire.CodeUnavailable, op, "the slot map is not known yet"))
-		return
-	}
-	m := signalMessage{shard: id, app: asker.App, conversation: wire.ConversationID(r.GetConversation()), user: asker.User, message: message}
-	done := func(_ []byte, err error) {
-		if err != nil {
-			s.Fail(req.GetId(), withOp(op, err))
-			return
-		}
-		s.Answer(&pb.Response{Id: req.GetId(), Result: &pb.Response_Sent{Sent: &pb.Sent{TimestampMillis: b.wall.Millis()}}})
-	}
-	b.mux.CallAsync(leader, route.MethodSignal, m.encode(), done)
-}
-
-// signal hands a transient message to the edges that follow the conversation,
-// if its sender may speak there.
-func (s *shards) signal(body []byte) error {
-	m, err := decodeSignal(body)
-	if err != nil {
-		return wire.Errorf(wire.CodeInvalid, "", "decode transient message: %v", err)
-	}
-	h := s.get(m.shard)
-	if h == nil || !h.leads.Load() {
-		return &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
-	}
-	err = h.state.MaySpeak(m.app, m.conversation, m.user)
-	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
-		return native.Refused("message.send", refused.Refusal, refused.Text)
-	}
-	if err != nil {
-		return err
-	}
-	h.hub.Signal(state.LogKey{App: m.app, Conversation: m.conversation}, m.message)
-	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/quorate/quorate/cluster"
-	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/raftlog"
@@ -204,9 +203,7 @@ func (s *shards) handOver(ctx context.Context) {
 func (h *hosted) applied(a state.Applied) {
 	h.hub.Applied(a)
 	for _, t := range a.Transients {
-		if message, err := native.Will(t); err == nil {
-			h.hub.Signal(t.Log, message)
-		}
+		h.hub.Signal(t.Log, state.Origin{}, t.Message)
 	}
 	if a.Outbox {
 		signal(h.outbox)

@@ -74,7 +74,7 @@ type Signal struct {
 	Conversation wire.ConversationID
 	From         wire.UserID
 	Origin       state.Origin
-	Message      []byte // opaque to the node, which tells doors apart by its first byte; see [tail.Transient]
+	Message      *state.Message // without a place in the log, and without an id unless it is Imported
 }
 
 // Presence knows who is there.

@@ -29,13 +29,10 @@ func EncodeCursor(c tail.Cursor) ([]byte, error) {
 	}}})
 }
 
-// EncodeTransient encodes the frame of a transient message, whose bytes are an
-// encoded pb.Message.
-func EncodeTransient(message []byte) ([]byte, error) {
-	m := &pb.Message{}
-	if err := proto.Unmarshal(message, m); err != nil {
-		return nil, err
-	}
+// EncodeTransient encodes the frame of a transient message.
+func EncodeTransient(t *tail.Transient) ([]byte, error) {
+	m := Message(t.Message)
+	m.Conversation, m.Transient = string(t.Log.Conversation), true
 	return encodeEvents(&pb.Events{Transients: []*pb.Message{m}})
 }
 

@@ -1,8 +1,6 @@
 package native
 
 import (
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
@@ -72,7 +70,7 @@ func checkMessageID(op, id string) error {
 
 // Transient turns a request to send a transient message into the message that
 // edges are told. It gets no sequence, no id and no place in the log.
-func Transient(a Asker, r *pb.SendMessage, nowMillis int64) ([]byte, error) {
+func Transient(a Asker, r *pb.SendMessage, nowMillis int64) (*state.Message, error) {
 	const op = "message.send"
 	if err := checkContent(op, r.GetConversation(), r.GetBody(), r.GetContentType()); err != nil {
 		return nil, err
@@ -80,18 +78,7 @@ func Transient(a Asker, r *pb.SendMessage, nowMillis int64) ([]byte, error) {
 	if len(r.GetTargets())+len(r.GetMentions()) > 0 || r.GetMentionAll() {
 		return nil, wire.Errorf(wire.CodeInvalid, op, "a transient message has neither targets nor mentions")
 	}
-	return proto.Marshal(&pb.Message{
-		Conversation: r.GetConversation(), From: string(a.User), TimestampMillis: nowMillis, Body: r.GetBody(),
-		ContentType: r.GetContentType(), Transient: true,
-	})
-}
-
-// Will translates the will of a user who was lost into the transient message
-// that edges are told.
-func Will(t state.Transient) ([]byte, error) {
-	m := Message(t.Message)
-	m.Conversation, m.Transient = string(t.Log.Conversation), true
-	return proto.Marshal(m)
+	return &state.Message{From: a.User, Timestamp: nowMillis, Body: r.GetBody(), ContentType: r.GetContentType()}, nil
 }
 
 // Answer turns the result of a request that was one command into its response.

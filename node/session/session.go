@@ -414,9 +414,9 @@ func (s *Session) DeliverCursor(c tail.Cursor) {
 // DeliverTransient implements tail.Sink.
 func (s *Session) DeliverTransient(t *tail.Transient) {
 	if t.Frame == nil {
-		frame, err := native.EncodeTransient(t.Message)
+		frame, err := native.EncodeTransient(t)
 		if err != nil {
-			return // not of this door
+			return // text of another door that is not UTF-8
 		}
 		t.Frame = frame
 	}

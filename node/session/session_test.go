@@ -310,12 +310,8 @@ func TestEvents(t *testing.T) {
 		if c := p.next().GetEvents().GetCursors(); len(c) != 1 || c[0].GetReadSeq() != 3 || c[0].GetDeliveredSeq() != 5 {
 			t.Errorf("cursor %v", c)
 		}
-		message, err := proto.Marshal(&pb.Message{Conversation: "tea", Body: []byte("typing")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.DeliverTransient(&tail.Transient{Message: []byte{0xff}}) // of another door
-		one := &tail.Transient{Message: message}
+		s.DeliverTransient(&tail.Transient{Message: &state.Message{ContentType: "\xff"}}) // of another door
+		one := &tail.Transient{Log: state.LogKey{App: "app", Conversation: "tea"}, Message: &state.Message{Body: []byte("typing")}}
 		s.DeliverTransient(one)
 		if m := p.next().GetEvents().GetTransients(); len(m) != 1 || string(m[0].GetBody()) != "typing" {
 			t.Errorf("transient %v", m)

@@ -295,7 +295,7 @@ func (r *reader) Deliver(b *Batch) bool {
 
 func (r *reader) DeliverCursor(c Cursor) { r.cursors = append(r.cursors, c) }
 func (r *reader) DeliverTransient(one *Transient) {
-	r.transients = append(r.transients, string(one.Message))
+	r.transients = append(r.transients, string(one.Message.Body))
 }
 
 func (r *reader) Late() {

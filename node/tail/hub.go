@@ -109,10 +109,10 @@ func (h *Hub) Applied(a state.Applied) {
 		}
 		first = next
 	}
-	for _, c := range a.Cursors {
-		log := state.LogKey{App: c.App, Conversation: c.Conversation}
-		if feeds := h.feedsLocked(log); len(feeds) > 0 {
-			record := cursor{log: log, user: c.User, read: c.Read, delivered: c.Delivered, receipts: c.Receipts}.append(nil)
+	for i := range a.Cursors {
+		c := cursorOf(&a.Cursors[i])
+		if feeds := h.feedsLocked(c.log); len(feeds) > 0 {
+			record := c.append(nil)
 			for _, f := range feeds {
 				f.add(record)
 			}
@@ -127,11 +127,11 @@ const maxPushBytes = 64 << 10
 // tellAppended encodes a run of one log's entries once, in as many pushes as
 // their size wants, and queues them for each edge.
 func tellAppended(feeds []*feed, log state.LogKey, run []state.Appended) {
-	var entries [][]byte
+	var entries []encodedEntry
 	size, after := 0, run[0].Offset-1
 	for i := range run {
 		entry := state.EncodeLogEntry(nil, log.Conversation, run[i].Entry)
-		entries = append(entries, entry)
+		entries = append(entries, encodedEntry{run[i].Origin, entry})
 		if size += len(entry); size < maxPushBytes && i < len(run)-1 {
 			continue
 		}
@@ -145,8 +145,8 @@ func tellAppended(feeds []*feed, log state.LogKey, run []state.Appended) {
 
 // Signal sends a transient message to the edges that follow the conversation.
 // It may be lost.
-func (h *Hub) Signal(log state.LogKey, message []byte) {
-	record := appendTransient(nil, log, message)
+func (h *Hub) Signal(log state.LogKey, origin state.Origin, message *state.Message) {
+	record := appendTransient(nil, log, origin, EncodeTransient(nil, message))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, f := range h.feedsLocked(log) {

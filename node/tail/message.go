@@ -10,8 +10,9 @@ import (
 	"github.com/quorate/quorate/wire/bin"
 )
 
-// openVersion is the first byte of what opens a stream.
-const openVersion = 1
+// openVersion is the first byte of what opens a stream. It changes with the
+// records: a hub refuses an edge that would not read what it says.
+const openVersion = 2
 
 // Records from an edge to a hub. A message holds one or more.
 //
@@ -29,10 +30,12 @@ const (
 // the number counts the stream's messages from 1; everything about the edge's
 // interests up to the raft index is sent with it.
 //
-//	push      | 1 | log | after | count | (length, entry) ... |   all entries in (after, after + count]
+//	push      | 1 | log | after | count | (origin | length, entry) ... |   all entries in (after, after + count]
 //	answer    | 2 | id | refusal, 1 | last | floor | from | notices, 1 |
-//	cursor    | 3 | log | user | read | delivered | receipts, 1 |
-//	transient | 4 | log | length, bytes |
+//	cursor    | 3 | log | user | read | read stamp | delivered | delivered stamp | receipts, 1 | origin | count | asked ... |
+//	transient | 4 | log | origin | length, message |
+//
+// where asked is | id | sequence | from | timestamp | read, 1 |.
 const (
 	recordPush      byte = 1
 	recordAnswer    byte = 2
@@ -50,8 +53,12 @@ const (
 	logUser         byte = 1
 )
 
-// maxEntries bounds the entries of one push.
-const maxEntries = 1 << 16
+const (
+	// maxEntries bounds the entries of one push.
+	maxEntries = 1 << 16
+	// maxAsked bounds the receipts of one move of a cursor.
+	maxAsked = 1 << 10
+)
 
 // errBadMessage is the cause when what comes on a stream is not what is drawn
 // above.
@@ -173,22 +180,29 @@ type push struct {
 	entries []*state.Entry
 }
 
+// encodedEntry is an entry of a push, encoded.
+type encodedEntry struct {
+	origin state.Origin
+	entry  []byte
+}
+
 // appendPush appends the record of entries that were encoded before.
-func appendPush(b []byte, log state.LogKey, after wire.Offset, entries [][]byte) []byte {
+func appendPush(b []byte, log state.LogKey, after wire.Offset, entries []encodedEntry) []byte {
 	b = appendLog(append(b, recordPush), log)
 	b = bin.AppendUvarint(b, uint64(after))
 	b = bin.AppendUvarint(b, uint64(len(entries)))
 	for _, e := range entries {
-		b = bin.AppendString(b, e)
+		b = bin.AppendString(appendOrigin(b, e.origin), e.entry)
 	}
 	return b
 }
 
-func readPush(r *bin.Reader) push {
+func readPush(r *bin.Reader, before *state.Origin) push {
 	p := push{log: readLog(r), after: wire.Offset(r.Uvarint())}
 	n := r.Count(maxEntries)
 	p.entries = make([]*state.Entry, 0, n)
 	for i := range n {
+		origin := readOrigin(r, before)
 		e, err := state.DecodeLogEntry(r.Bytes(), p.log.Conversation)
 		if want := p.after + wire.Offset(i) + 1; err == nil && e.Offset != want {
 			err = fmt.Errorf("%w: entry %d where %d was due", errBadMessage, e.Offset, want)
@@ -197,6 +211,7 @@ func readPush(r *bin.Reader) push {
 			r.Fail(err)
 			return p
 		}
+		e.Origin = origin
 		p.entries = append(p.entries, e)
 	}
 	return p
@@ -204,23 +219,56 @@ func readPush(r *bin.Reader) push {
 
 // cursor is one member's cursors in a conversation.
 type cursor struct {
-	log             state.LogKey
-	user            wire.UserID
-	read, delivered wire.Seq
-	receipts        bool // the other members may know
+	log      state.LogKey
+	moved    Cursor // without its log
+	receipts bool   // the other members may know
+}
+
+func cursorOf(c *state.CursorMoved) cursor {
+	return cursor{
+		log: state.LogKey{App: c.App, Conversation: c.Conversation},
+		moved: Cursor{
+			User: c.User, Read: c.Read, ReadStamp: c.ReadStamp, Delivered: c.Delivered, DeliveredStamp: c.DeliveredStamp,
+			Origin: c.Origin, Asked: c.Receipt,
+		},
+		receipts: c.Receipts,
+	}
 }
 
 func (c cursor) append(b []byte) []byte {
-	b = bin.AppendString(appendLog(append(b, recordCursor), c.log), c.user)
-	b = bin.AppendUvarint(b, uint64(c.read))
-	b = bin.AppendUvarint(b, uint64(c.delivered))
-	return bin.AppendBool(b, c.receipts)
+	m := &c.moved
+	b = bin.AppendString(appendLog(append(b, recordCursor), c.log), m.User)
+	b = bin.AppendUvarint(b, uint64(m.Read))
+	b = bin.AppendVarint(b, m.ReadStamp)
+	b = bin.AppendUvarint(b, uint64(m.Delivered))
+	b = bin.AppendVarint(b, m.DeliveredStamp)
+	b = appendOrigin(bin.AppendBool(b, c.receipts), m.Origin)
+	b = bin.AppendUvarint(b, uint64(len(m.Asked)))
+	for _, a := range m.Asked {
+		b = bin.AppendUvarint(bin.AppendString(b, a.ID), uint64(a.Seq))
+		b = bin.AppendVarint(bin.AppendString(b, a.From), a.Timestamp)
+		b = bin.AppendBool(b, a.Read)
+	}
+	return b
 }
 
-// appendTransient appends the record of a transient message; its bytes are the
-// doors' business.
-func appendTransient(b []byte, log state.LogKey, message []byte) []byte {
-	return bin.AppendString(appendLog(append(b, recordTransient), log), message)
+func readCursor(r *bin.Reader, before *state.Origin) cursor {
+	c := cursor{log: readLog(r), moved: Cursor{
+		User: wire.UserID(readID(r)), Read: wire.Seq(r.Uvarint()), ReadStamp: r.Varint(),
+		Delivered: wire.Seq(r.Uvarint()), DeliveredStamp: r.Varint(),
+	}}
+	c.receipts, c.moved.Origin = r.Bool(), readOrigin(r, before)
+	for range r.Count(maxAsked) {
+		c.moved.Asked = append(c.moved.Asked, state.Asked{
+			ID: wire.MessageID(readID(r)), Seq: wire.Seq(r.Uvarint()), From: wire.UserID(readOptionalID(r)), Timestamp: r.Varint(), Read: r.Bool(),
+		})
+	}
+	return c
+}
+
+// appendTransient appends the record of a transient message, which is encoded.
+func appendTransient(b []byte, log state.LogKey, origin state.Origin, message []byte) []byte {
+	return bin.AppendString(appendOrigin(appendLog(append(b, recordTransient), log), origin), message)
 }
 
 // head is what a hub's message begins with.
@@ -245,7 +293,7 @@ type receiver interface {
 	pushed(push)
 	answered(answer)
 	cursorMoved(cursor)
-	transient(log state.LogKey, message []byte)
+	transient(Transient)
 }
 
 func readHead(r *bin.Reader) head {
@@ -260,10 +308,11 @@ func readHead(r *bin.Reader) head {
 
 // readRecords hands the records of a hub's message on, one after another.
 func readRecords(r *bin.Reader, to receiver) error {
+	var before state.Origin
 	for r.Len() > 0 {
 		switch r.Byte() {
 		case recordPush:
-			if p := readPush(r); r.Err() == nil {
+			if p := readPush(r, &before); r.Err() == nil {
 				to.pushed(p)
 			}
 		case recordAnswer:
@@ -275,18 +324,29 @@ func readRecords(r *bin.Reader, to receiver) error {
 				to.answered(a)
 			}
 		case recordCursor:
-			c := cursor{log: readLog(r), user: wire.UserID(readID(r)), read: wire.Seq(r.Uvarint()), delivered: wire.Seq(r.Uvarint()), receipts: r.Bool()}
-			if r.Err() == nil {
+			if c := readCursor(r, &before); r.Err() == nil {
 				to.cursorMoved(c)
 			}
 		case recordTransient:
-			log, message := readLog(r), r.Bytes()
-			if r.Err() == nil {
-				to.transient(log, message)
+			if one := readTransient(r, &before); r.Err() == nil {
+				to.transient(one)
 			}
 		default:
 			r.Fail(errBadMessage)
 		}
 	}
 	return r.Close()
+}
+
+func readTransient(r *bin.Reader, before *state.Origin) Transient {
+	one := Transient{Log: readLog(r), Origin: readOrigin(r, before)}
+	message := r.Bytes()
+	if r.Err() != nil {
+		return one
+	}
+	var err error
+	if one.Message, err = DecodeTransient(message); err != nil {
+		r.Fail(err)
+	}
+	return one
 }

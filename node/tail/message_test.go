@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,14 +20,14 @@ type records struct {
 	Pushes     []push
 	Answers    []answer
 	Cursors    []cursor
-	Transients []string
+	Transients []Transient
 }
 
 func (r *records) pushed(p push)        { r.Pushes = append(r.Pushes, p) }
 func (r *records) answered(a answer)    { r.Answers = append(r.Answers, a) }
 func (r *records) cursorMoved(c cursor) { r.Cursors = append(r.Cursors, c) }
-func (r *records) transient(_ state.LogKey, m []byte) {
-	r.Transients = append(r.Transients, string(m))
+func (r *records) transient(one Transient) {
+	r.Transients = append(r.Transients, one)
 }
 
 func readMessage(b []byte) (head, records, error) {
@@ -39,14 +40,25 @@ func readMessage(b []byte) (head, records, error) {
 
 func encode(e *state.Entry) []byte { return state.EncodeLogEntry(nil, tea, e) }
 
+func encoded(e *state.Entry) encodedEntry { return encodedEntry{entry: encode(e)} }
+
+var (
+	origin = state.Origin{Node: "n1", Session: 300, Request: 2}
+	typing = &state.Message{From: "ann", Timestamp: 1000, Body: []byte("typing"), ContentType: "state"}
+	moved  = Cursor{
+		User: "ann", Read: 4, Delivered: 5, ReadStamp: 1000, DeliveredStamp: 900, Origin: origin,
+		Asked: []state.Asked{{ID: "m4", Seq: 4, From: "ben", Timestamp: 800, Read: true}, {ID: "m5", Seq: 5, Timestamp: 850}},
+	}
+)
+
 func hubMessage() []byte {
 	b := head{number: 7, index: 300, lost: true}.append(nil)
 	first, second := said("hi", "ben"), removed("eve")
 	first.Offset, second.Offset = 5, 6
-	b = appendPush(b, logOf(tea), 4, [][]byte{encode(first), encode(second)})
+	b = appendPush(b, logOf(tea), 4, []encodedEntry{{origin: origin, entry: encode(first)}, encoded(second)})
 	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true}.append(b)
-	b = cursor{log: logOf(tea), user: "ann", read: 4, delivered: 5}.append(b)
-	return appendTransient(b, state.LogKey{App: "app", User: "ann"}, []byte("typing"))
+	b = cursor{log: logOf(tea), moved: moved, receipts: true}.append(b)
+	return appendTransient(b, logOf(tea), origin, EncodeTransient(nil, typing))
 }
 
 func TestMessageRoundTrip(t *testing.T) {
@@ -64,11 +76,15 @@ func TestMessageRoundTrip(t *testing.T) {
 	if d := cmp.Diff(want, got.Answers, cmp.AllowUnexported(answer{})); d != "" {
 		t.Error(d)
 	}
-	if len(got.Cursors) != 1 || got.Cursors[0] != (cursor{log: logOf(tea), user: "ann", read: 4, delivered: 5}) {
-		t.Errorf("cursors %+v", got.Cursors)
+	if first, second := got.Pushes[0].entries[0].Origin, got.Pushes[0].entries[1].Origin; first != origin || second != (state.Origin{}) {
+		t.Errorf("origins %v and %v, want %v and none", first, second, origin)
 	}
-	if len(got.Transients) != 1 || got.Transients[0] != "typing" {
-		t.Errorf("transients %q", got.Transients)
+	cursors := []cursor{{log: logOf(tea), moved: moved, receipts: true}}
+	if d := cmp.Diff(cursors, got.Cursors, cmp.AllowUnexported(cursor{})); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]Transient{{Log: logOf(tea), Origin: origin, Message: typing}}, got.Transients); d != "" {
+		t.Error(d)
 	}
 }
 
@@ -94,12 +110,15 @@ func TestMalformedMessages(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"flags":           {1, 1, 2},
 		"record":          append(bytes.Clone(begin), 99),
-		"log kind":        append(bytes.Clone(begin), recordTransient, 1, 'a', 7, 1, 'b', 0),
-		"empty app":       append(bytes.Clone(begin), recordTransient, 0, 0, 1, 'b', 0),
-		"long id":         appendTransient(bytes.Clone(begin), logOf(wire.ConversationID(bytes.Repeat([]byte("x"), 65))), nil),
-		"skipped offset":  appendPush(bytes.Clone(begin), logOf(tea), 4, [][]byte{encode(skipped)}),
+		"log kind":        append(bytes.Clone(begin), recordTransient, 1, 'a', 7, 1, 'b', 0, 0),
+		"empty app":       append(bytes.Clone(begin), recordTransient, 0, 0, 1, 'b', 0, 0),
+		"long id":         appendTransient(bytes.Clone(begin), logOf(wire.ConversationID(bytes.Repeat([]byte("x"), 65))), origin, EncodeTransient(nil, typing)),
+		"long node":       appendTransient(bytes.Clone(begin), logOf(tea), state.Origin{Node: strings.Repeat("x", 65)}, EncodeTransient(nil, typing)),
+		"no message":      appendTransient(bytes.Clone(begin), logOf(tea), origin, encode(removed("eve"))),
+		"other message":   appendTransient(bytes.Clone(begin), logOf(tea), origin, []byte("typing")),
+		"skipped offset":  appendPush(bytes.Clone(begin), logOf(tea), 4, []encodedEntry{encoded(skipped)}),
 		"many entries":    append(appendLog(append(bytes.Clone(begin), recordPush), logOf(tea)), 0, 0xff, 0xff, 0xff, 0x7f),
-		"cut-short entry": appendPush(bytes.Clone(begin), logOf(tea), 5, [][]byte{encode(skipped)[:5]}),
+		"cut-short entry": appendPush(bytes.Clone(begin), logOf(tea), 5, []encodedEntry{{entry: encode(skipped)[:5]}}),
 	} {
 		if _, _, err := readMessage(b); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -111,8 +130,10 @@ func TestOpenRoundTrip(t *testing.T) {
 	if s, err := DecodeOpen(EncodeOpen(12)); s != 12 || err != nil {
 		t.Errorf("%d, %v", s, err)
 	}
-	if _, err := DecodeOpen([]byte{2, 0, 0, 0, 1}); !errors.Is(err, errBadMessage) {
-		t.Errorf("version 2: %v", err)
+	for _, version := range []byte{1, 3} { // an edge of another time is refused
+		if _, err := DecodeOpen([]byte{version, 0, 0, 0, 1}); !errors.Is(err, errBadMessage) {
+			t.Errorf("version %d: %v", version, err)
+		}
 	}
 }
 

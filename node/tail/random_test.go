@@ -195,7 +195,7 @@ func randomStep(w *world, rng *rand.Rand, ids []wire.ConversationID) {
 		synctest.Wait()
 		w.hub.Lead(true)
 	case 4, 5, 6:
-		w.hub.Signal(logOf(id), []byte("typing"))
+		w.hub.Signal(logOf(id), state.Origin{}, &state.Message{From: "ann", Body: []byte("typing")})
 	default:
 		var entries []*state.Entry
 		for range 1 + rng.IntN(4) {

@@ -305,23 +305,25 @@ func (l *lockedTail) cursorMoved(c cursor) {
 	if f == nil {
 		return
 	}
+	c.moved.Log = f.log
 	for _, sub := range f.subs {
-		if sub.follows() && (c.receipts || sub.set.user == c.user) {
-			sub.set.sink.DeliverCursor(Cursor{Log: f.log, User: c.user, Read: c.read, Delivered: c.delivered})
+		if sub.follows() && (c.receipts || sub.set.user == c.moved.User) {
+			sub.set.sink.DeliverCursor(c.moved)
 		}
 	}
 }
 
-func (l *lockedTail) transient(log state.LogKey, message []byte) {
+func (l *lockedTail) transient(one Transient) {
 	t := (*shardTail)(l)
-	f := t.logs[log]
+	f := t.logs[one.Log]
 	if f == nil {
 		return
 	}
-	one := &Transient{Log: f.log, Message: slices.Clone(message)}
+	one.Log = f.log
+	entry := state.Entry{Kind: state.EntryMessage, Message: one.Message}
 	for _, sub := range f.subs {
-		if sub.follows() {
-			sub.set.sink.DeliverTransient(one)
+		if sub.follows() && entry.For(sub.set.user, &state.Policy{}) != nil {
+			sub.set.sink.DeliverTransient(&one)
 		}
 	}
 }

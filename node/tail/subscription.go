@@ -33,10 +33,11 @@ type Batch struct {
 	Behind  bool           // nothing is said of (After, Upto]: read it
 	Ended   bool           // the reader may not see anything past Upto
 
-	// Frame is the batch as a door has encoded it: one batch is handed to all
-	// subscriptions that are in step, one after another, so the first of them
-	// encodes for all.
+	// Frame is the batch as the native door has encoded it, and Lean what the
+	// LeanMessage door has made of it: one batch is handed to all subscriptions that
+	// are in step, one after another, so the first of them encodes for all.
 	Frame []byte
+	Lean  any
 }
 
 // Cursor is where a member's cursors in a conversation are now.
@@ -44,13 +45,20 @@ type Cursor struct {
 	Log             state.LogKey
 	User            wire.UserID
 	Read, Delivered wire.Seq
+
+	ReadStamp, DeliveredStamp int64         // milliseconds since 1970
+	Asked                     []state.Asked // messages that this move has passed and whose senders asked to be told; shared, never changed
+	Origin                    state.Origin
 }
 
-// Transient is a message that is not stored. Frame is for doors, as in Batch.
+// Transient is a message that is not stored. It is shared, and never changed but
+// for what doors make of it, as of a Batch.
 type Transient struct {
 	Log     state.LogKey
-	Message []byte
+	Origin  state.Origin
+	Message *state.Message // without a place in the log
 	Frame   []byte
+	Lean    any
 }
 
 // Subscription is one session's interest in one log.

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -242,7 +244,7 @@ func TestNothingAfterADroppedMessage(t *testing.T) {
 		w.hub.DropNext()
 		w.append(tea, removed("ben"))
 		synctest.Wait()
-		w.hub.Signal(logOf(tea), []byte("not for ben"))
+		w.hub.Signal(logOf(tea), state.Origin{}, &state.Message{From: "ann", Body: []byte("not for ben")})
 		w.hub.Applied(state.Applied{Cursors: []state.CursorMoved{{App: "app", Conversation: tea, User: "ann", Read: 1}}})
 		reconnected()
 		if len(ben.transients)+len(ben.cursors) > 0 {
@@ -272,7 +274,7 @@ func TestOverflow(t *testing.T) {
 		for range 10 { // pushes the removal out, too
 			w.say(big)
 		}
-		w.hub.Signal(logOf(tea), []byte("not for ben"))
+		w.hub.Signal(logOf(tea), state.Origin{}, &state.Message{From: "ann", Body: []byte("not for ben")})
 		tail.mu.Unlock()
 		reconnected()
 		if len(ben.transients) > 0 {
@@ -454,25 +456,55 @@ func TestTransientsAndCursors(t *testing.T) {
 		ben, eve := w.reader(e, "ben"), w.reader(e, "eve")
 		ben.mustFollow(0)
 		eve.mustFollow(0)
-		w.hub.Signal(logOf(tea), []byte("typing"))
-		w.hub.Signal(logOf("coffee"), []byte("nobody follows"))
+		want := Cursor{
+			Log: logOf(tea), User: "ann", Read: 3, Delivered: 5, DeliveredStamp: 900,
+			Asked: []state.Asked{{ID: "m5", Seq: 5, From: "ben", Timestamp: 800}}, Origin: state.Origin{Node: "n1", Session: 7},
+		}
+		w.hub.Signal(logOf(tea), state.Origin{}, &state.Message{From: "ann", Body: []byte("typing")})
+		w.hub.Signal(logOf(tea), state.Origin{}, &state.Message{From: "ann", Body: []byte("for eve"), Targets: []wire.UserID{"eve"}})
+		w.hub.Signal(logOf("coffee"), state.Origin{}, &state.Message{From: "ann", Body: []byte("nobody follows")})
 		w.hub.Applied(state.Applied{Cursors: []state.CursorMoved{
-			{App: "app", Conversation: tea, User: "ann", Read: 3, Delivered: 5, Receipts: true},
+			{
+				App: "app", Conversation: tea, User: "ann", Read: 3, Delivered: 5, DeliveredStamp: 900, Receipts: true,
+				Receipt: want.Asked, Origin: want.Origin,
+			},
 			{App: "app", Conversation: tea, User: "eve", Read: 4}, // without receipts only eve's own business
 		}})
 		w.append(tea, removed("eve"))
 		synctest.Wait()
-		w.hub.Signal(logOf(tea), []byte("more"))
+		w.hub.Signal(logOf(tea), state.Origin{}, &state.Message{From: "ann", Body: []byte("more")})
 		synctest.Wait()
 		if got := strings.Join(ben.transients, ","); got != "typing,more" {
 			t.Errorf("ben got %q", got)
 		}
-		if got := strings.Join(eve.transients, ","); got != "typing" {
+		if got := strings.Join(eve.transients, ","); got != "typing,for eve" {
 			t.Errorf("eve got %q", got)
 		}
-		want := Cursor{Log: logOf(tea), User: "ann", Read: 3, Delivered: 5}
-		if len(ben.cursors) != 1 || ben.cursors[0] != want {
-			t.Errorf("ben got %v, want %v", ben.cursors, want)
+		if d := cmp.Diff([]Cursor{want}, ben.cursors); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// TestOrigins: what is pushed says where it came from, each entry of its own.
+func TestOrigins(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		ben := w.reader(w.edge(), "ben")
+		ben.mustFollow(0)
+		a := w.apply(tea, said("hi"), said("again"), said("from the log"))
+		from := []state.Origin{{Node: "n1", Session: 300, Request: 1}, {Node: "n2", Session: 300, Request: 2}, {}}
+		for i := range from {
+			a.Appended[i].Origin = from[i]
+		}
+		w.tell(a)
+		synctest.Wait()
+		if len(ben.batches) != 1 || len(ben.batches[0].Entries) != len(from) {
+			t.Fatalf("ben got %v, want one batch of %d entries", ben.batches, len(from))
+		}
+		for i, e := range ben.batches[0].Entries {
+			if e.Origin != from[i] {
+				t.Errorf("entry %d came from %v, want %v", e.Offset, e.Origin, from[i])
+			}
 		}
 	})
 }
