@@ -1,0 +1,103 @@
+package ask
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// quiet is a Pebble logger that says nothing unless it is the end.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)           {}
+func (quiet) Errorf(string, ...any)          {}
+func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
+
+// world is a real state that a test changes and asks.
+type world struct {
+	t     testing.TB
+	st    *state.State
+	index uint64
+	now   int64 // milliseconds; a command's stamp
+}
+
+const began = 1_700_000_000_000
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	st, err := state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, st: st, now: began}
+}
+
+// do applies a command one second after the last one.
+func (w *world) do(actor wire.UserID, c state.Command) state.Result {
+	w.t.Helper()
+	w.now += 1000
+	return w.same(actor, c)
+}
+
+// same applies a command at the time of the last one.
+func (w *world) same(actor wire.UserID, c state.Command) state.Result {
+	w.t.Helper()
+	w.index++
+	encoded := state.EncodeCommand(nil, state.Header{App: "app", Actor: actor}, c)
+	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: state.AppendEntry(nil, w.now, [][]byte{encoded})}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r := results[0][0]; r.Refusal != state.None {
+		w.t.Fatalf("%T: %v", c, r.Refusal)
+	}
+	return results[0][0]
+}
+
+// ask asks as a user, in the encoded form that nodes exchange.
+func (w *world) ask(user wire.UserID, r *Request) (*Answer, error) {
+	w.t.Helper()
+	question, err := json.Marshal(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b, err := Execute(w.st, "app", user, question)
+	if err != nil {
+		return nil, err
+	}
+	var a Answer
+	if err := json.Unmarshal(b, &a); err != nil {
+		w.t.Fatal(err)
+	}
+	return &a, nil
+}
+
+func (w *world) mustAsk(user wire.UserID, r *Request) *Answer {
+	w.t.Helper()
+	a, err := w.ask(user, r)
+	if err != nil {
+		w.t.Fatalf("ask as %s: %v", user, err)
+	}
+	return a
+}
+
+// pair makes a conversation of ann and ben.
+func (w *world) pair() {
+	w.do("ann", &state.CreateConversation{ID: "tea", Preset: state.PresetBasic, Members: []wire.UserID{"ben"}})
+}
+
+func (w *world) say(user wire.UserID, body string) state.Result {
+	w.t.Helper()
+	return w.do(user, &state.SendMessage{Conversation: "tea", Body: []byte(body)})
+}
