@@ -1,8 +1,6 @@
 package ask
 
 import (
-	"encoding/json"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -171,30 +169,4 @@ func (q *History) read(e executor, query *state.HistoryQuery) ([]*state.Message,
 		}
 		query.From, query.FromTime = page.Next, 0
 	}
-}
-
-// Recalled is the type of what was taken back.
-const Recalled = -127
-
-func isType(m *state.Message, want int64) bool {
-	if m.Recalled {
-		return want == Recalled
-	}
-	got, ok := TypeOf(m.Body)
-	return ok && got == want
-}
-
-// TypeOf returns the type that a body states: the number `_lctype` of a JSON
-// object. Any other body has none.
-func TypeOf(body []byte) (int64, bool) {
-	if len(body) == 0 || body[0] != '{' {
-		return 0, false
-	}
-	var typed struct {
-		Type *int64 `json:"_lctype"`
-	}
-	if json.Unmarshal(body, &typed) != nil || typed.Type == nil {
-		return 0, false
-	}
-	return *typed.Type, true
 }
