@@ -16,6 +16,8 @@ type Request struct {
 	Sync    *Sync    `json:"sync,omitempty"`
 	Places  *Places  `json:"places,omitempty"`
 	Cursors *Cursors `json:"cursors,omitempty"`
+
+	Sessions *Sessions `json:"sessions,omitempty"`
 }
 
 // Answer answers it: the field that corresponds.
@@ -25,6 +27,8 @@ type Answer struct {
 	Sync    *Synced      `json:"sync,omitempty"`
 	Places  *Found       `json:"places,omitempty"`
 	Cursors *CursorList  `json:"cursors,omitempty"`
+
+	Sessions *state.Sessions `json:"sessions,omitempty"`
 }
 
 // question is one field of a request.
@@ -47,6 +51,8 @@ func (r *Request) set() question {
 		return r.Places
 	case r.Cursors != nil:
 		return r.Cursors
+	case r.Sessions != nil:
+		return r.Sessions
 	default:
 		return nil
 	}

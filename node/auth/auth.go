@@ -51,7 +51,7 @@ type Identity struct {
 type claims struct {
 	jwt.RegisteredClaims
 
-	Use    string `json:"use,omitempty"` // "session" in a session token
+	Use    string `json:"use,omitempty"` // "session" in a session token, "lean" in one of that dialect
 	Device string `json:"dev,omitempty"`
 }
 
@@ -79,8 +79,16 @@ func Verify(app wire.AppID, keys Keys, token string, now time.Time) (Identity, e
 }
 
 func parse(app wire.AppID, secret, token string, now time.Time) (*claims, error) {
+	c := &claims{}
+	if err := parseInto(c, app, secret, token, now); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func parseInto(c jwt.Claims, app wire.AppID, secret, token string, now time.Time) error {
 	if secret == "" {
-		return nil, errors.New("the app has no such key")
+		return errors.New("the app has no such key")
 	}
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
@@ -90,11 +98,10 @@ func parse(app wire.AppID, secret, token string, now time.Time) (*claims, error)
 		jwt.WithLeeway(leeway),
 		jwt.WithTimeFunc(func() time.Time { return now }),
 	)
-	c := &claims{}
 	if _, err := parser.ParseWithClaims(token, c, func(*jwt.Token) (any, error) { return []byte(secret), nil }); err != nil {
-		return nil, fmt.Errorf("parse token: %w", err)
+		return fmt.Errorf("parse token: %w", err)
 	}
-	return c, nil
+	return nil
 }
 
 func (c *claims) identity(app wire.AppID, master bool) (Identity, error) {
