@@ -135,3 +135,27 @@ func (f *field) required(key string, texts []string) []string {
 	}
 	return texts
 }
+
+// Uses tells whether a condition is about a column: about the first part of its
+// key.
+func (q *Query) Uses(column string) bool { return uses(q.all, column) }
+
+func uses(c condition, column string) bool {
+	about := func(c condition) bool { return uses(c, column) }
+	switch c := c.(type) {
+	case all:
+		return slices.ContainsFunc(c, about)
+	case either:
+		return slices.ContainsFunc(c, about)
+	case not:
+		return uses(c.condition, column)
+	case *field:
+		return c.at[0] == column
+	case *near:
+		return c.at[0] == column
+	case *box:
+		return c.at[0] == column
+	default:
+		return true
+	}
+}

@@ -2,6 +2,7 @@ package where
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 )
 
@@ -79,4 +80,10 @@ func compareAny(a, b any) int {
 		return order
 	}
 	return cmp.Compare(rank(a), rank(b))
+}
+
+// Uses tells whether the order is by a column, or by something in it.
+func (o Order) Uses(column string) bool {
+	return column == keyID || o.near != nil && o.near.at[0] == column ||
+		slices.ContainsFunc(o.keys, func(k sortKey) bool { return k.at[0] == column })
 }
