@@ -19,16 +19,16 @@ const module = "github.com/quorate/quorate/"
 // floors says on which floor each room stands. A room may import only rooms on
 // floors below its own, so two rooms on one floor never know each other.
 var floors = map[string]int{
-	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
+	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "shard/jsonop": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
 	"wire": 1, "raftlog": 1,
 	"raftnet": 2, "shard/state": 2, "transport": 2,
 	"shard": 3, "cluster": 3, "transport/mux": 3,
-	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4, "node/where": 4, "node/leansign": 4,
+	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4, "node/where": 4, "node/leansign": 4, "node/leandoc": 4,
 	"node/native": 5, "node/ask": 5,
 	"node/session": 6, "node/door": 6,
 	"node/leanmessage": 7, "node/leanrest": 7,
-	"node":            8,
-	"bench":           9,
+	"node":       8,
+	"bench/lean": 5, "bench": 9,
 	"cmd/quorate":     10,
 	"e2e":             10,
 	"e2e/sim/overlay": 0, "e2e/sim": 10, "e2e/sim/mutants": 10, "e2e/sim/run": 10,

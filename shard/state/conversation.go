@@ -34,12 +34,18 @@ type head struct {
 	floorCount  uint64 // C at floorSeq
 
 	gone int64 // when it was destroyed or expired; 0: it was not
+
+	// Of the second version, which a head has in which one of them is set.
+	asked wire.Seq // last message that asked for a receipt
+	bans  uint32   // users who are kept out
+	mutes uint32   // members muted for ever or, where no members are stored, users muted at all
 }
 
 const (
 	headMuted   = 1 << iota // nobody below a manager may speak
 	headGone                // destroyed: the tombstone
 	headExpired             // by its time
+	headRoles               // roles were given
 	headFlagsEnd
 )
 
@@ -49,7 +55,8 @@ type Info struct {
 	Name       string
 	Creator    wire.UserID
 	Created    int64 // milliseconds since 1970
-	Updated    int64
+	Updated    int64 // last change of info, members, roles, mutes or blocks; grows with each
+	Patched    int64 // last edit or recall of a message; grows with each, and with Updated
 	Expires    int64 // 0: never
 	Unique     bool
 	Properties []Property // sorted by name
@@ -62,8 +69,8 @@ type Property struct {
 }
 
 const (
-	headVersion = 1
-	infoVersion = 1
+	headVersion = 2
+	infoVersion = 2
 
 	maxProperties    = 100
 	maxPropertyName  = 128
@@ -74,20 +81,33 @@ const (
 // appendHead appends
 //
 //	| version, 1 | flags, 1 | seq | offset | timestamp | count | members | floor offset | floor seq | floor count | gone |
+//
+// and in the second version
+//
+//	| asked | bans | mutes |
 func appendHead(b []byte, h *head) []byte {
-	b = append(b, headVersion, h.flags)
+	version := byte(1)
+	if h.asked != 0 || h.bans != 0 || h.mutes != 0 {
+		version = headVersion
+	}
+	b = append(b, version, h.flags)
 	for _, v := range [...]uint64{
 		uint64(h.seq), uint64(h.offset), uint64(h.timestamp), h.count, uint64(h.members),
 		uint64(h.floorOffset), uint64(h.floorSeq), h.floorCount, uint64(h.gone),
 	} {
 		b = bin.AppendUvarint(b, v)
 	}
-	return b
+	if version == 1 {
+		return b
+	}
+	b = bin.AppendUvarint(b, uint64(h.asked))
+	b = bin.AppendUvarint(b, uint64(h.bans))
+	return bin.AppendUvarint(b, uint64(h.mutes))
 }
 
 func decodeHead(b []byte) (head, error) {
 	in := bin.NewReader(b)
-	checkVersion(in, headVersion)
+	version := readVersion(in, headVersion)
 	h := head{flags: in.Byte()}
 	if h.flags >= headFlagsEnd {
 		in.Fail(fmt.Errorf("%w: head flags %x", bin.ErrRange, h.flags))
@@ -97,6 +117,9 @@ func decodeHead(b []byte) (head, error) {
 	h.members = readUint32(in)
 	h.floorOffset, h.floorSeq, h.floorCount = wire.Offset(in.Uvarint()), wire.Seq(in.Uvarint()), in.Uvarint()
 	h.gone = int64(in.Uvarint())
+	if version > 1 {
+		h.asked, h.bans, h.mutes = wire.Seq(in.Uvarint()), readUint32(in), readUint32(in)
+	}
 	if err := in.Close(); err != nil {
 		return head{}, fmt.Errorf("decode a conversation's head: %w", err)
 	}
@@ -105,7 +128,9 @@ func decodeHead(b []byte) (head, error) {
 
 // appendInfo appends
 //
-//	| version, 1 | policy | name | creator | created | updated | expires | unique, 1 | properties: count | name | value | ...
+//	| version, 1 | policy | name | creator | created | updated | patched | expires | unique, 1 | properties: count | name | value | ...
+//
+// The first version has a shorter policy, and no patched.
 func appendInfo(b []byte, c *Info) []byte {
 	b = append(b, infoVersion)
 	b = appendPolicy(b, &c.Policy)
@@ -113,6 +138,7 @@ func appendInfo(b []byte, c *Info) []byte {
 	b = bin.AppendString(b, c.Creator)
 	b = bin.AppendUvarint(b, uint64(c.Created))
 	b = bin.AppendUvarint(b, uint64(c.Updated))
+	b = bin.AppendUvarint(b, uint64(c.Patched))
 	b = bin.AppendUvarint(b, uint64(c.Expires))
 	b = bin.AppendBool(b, c.Unique)
 	return appendProperties(b, c.Properties)
@@ -120,12 +146,15 @@ func appendInfo(b []byte, c *Info) []byte {
 
 func decodeInfo(b []byte) (Info, error) {
 	in := bin.NewReader(b)
-	checkVersion(in, infoVersion)
+	version := readVersion(in, infoVersion)
 	c := Info{
-		Policy: readPolicy(in), Name: in.String(), Creator: readID[wire.UserID](in),
-		Created: int64(in.Uvarint()), Updated: int64(in.Uvarint()), Expires: int64(in.Uvarint()), Unique: in.Bool(),
-		Properties: readProperties(in),
+		Policy: readPolicy(in, version), Name: in.String(), Creator: readID[wire.UserID](in),
+		Created: int64(in.Uvarint()), Updated: int64(in.Uvarint()),
 	}
+	if version > 1 {
+		c.Patched = int64(in.Uvarint())
+	}
+	c.Expires, c.Unique, c.Properties = int64(in.Uvarint()), in.Bool(), readProperties(in)
 	if err := in.Close(); err != nil {
 		return Info{}, fmt.Errorf("decode a conversation's info: %w", err)
 	}

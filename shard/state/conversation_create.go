@@ -23,6 +23,9 @@ type CreateConversation struct {
 	Members    []wire.UserID // at most 500
 	Properties []Property
 	TTLMillis  int64 // temporary: 0 is a day; at most 30 days
+
+	Rules       Rules
+	MemberLimit uint32 // 0: the preset's
 }
 
 func (*CreateConversation) kind() Kind { return kindCreateConversation }
@@ -36,7 +39,11 @@ func (c *CreateConversation) append(b []byte) []byte {
 	b = bin.AppendString(b, c.Name)
 	b = appendIDs(b, c.Members)
 	b = appendProperties(b, c.Properties)
-	return bin.AppendUvarint(b, uint64(c.TTLMillis))
+	b = bin.AppendUvarint(b, uint64(c.TTLMillis))
+	if c.Rules == RulesPreset && c.MemberLimit == 0 {
+		return b // as before there were rules
+	}
+	return bin.AppendUvarint(append(b, byte(c.Rules)), uint64(c.MemberLimit))
 }
 
 func (c *CreateConversation) decode(in *bin.Reader) {
@@ -47,6 +54,9 @@ func (c *CreateConversation) decode(in *bin.Reader) {
 	c.Members = readIDs[wire.UserID](in, maxListed)
 	c.Properties = readProperties(in)
 	c.TTLMillis = int64(in.Uvarint())
+	if in.Len() > 0 {
+		c.Rules, c.MemberLimit = Rules(in.Byte()), readUint32(in)
+	}
 }
 
 func (c *CreateConversation) apply(t *txn, h *Header) Result {

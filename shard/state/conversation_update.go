@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quorate/quorate/shard/jsonop"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -26,7 +27,39 @@ type UpdateConversation struct {
 	Set     []Property
 	Unset   []string
 	Muted   Switch // on: nobody below a manager may speak
+
+	Changes []Change // done in their order, after Set and Unset
+	Sent    []byte   // the change in the words of who asked, for those who are told; at most 16 KiB
 }
+
+// A Change is one operation on a conversation's name or properties.
+type Change struct {
+	Path  string // "name", a property, or a place in one whose value is an object: "property.key.key"
+	Op    ChangeOp
+	Value []byte // JSON; of Add, AddUnique and Remove an array of elements; of Delete none
+}
+
+// ChangeOp is what a Change does.
+type ChangeOp = jsonop.Op
+
+// The operations.
+const (
+	ChangeSet       = jsonop.Set
+	ChangeDelete    = jsonop.Delete
+	ChangeAdd       = jsonop.Add
+	ChangeAddUnique = jsonop.AddUnique
+	ChangeRemove    = jsonop.Remove
+	ChangeIncrement = jsonop.Increment
+	ChangeBitAnd    = jsonop.BitAnd
+	ChangeBitOr     = jsonop.BitOr
+	ChangeBitXor    = jsonop.BitXor
+)
+
+const (
+	maxChanges    = 100
+	maxChangePath = 512      // bytes
+	maxSentBytes  = 16 << 10 // of a change in the words of who asked
+)
 
 func (*UpdateConversation) kind() Kind { return kindUpdateConversation }
 
@@ -41,7 +74,16 @@ func (c *UpdateConversation) append(b []byte) []byte {
 	for _, name := range c.Unset {
 		b = bin.AppendString(b, name)
 	}
-	return append(b, byte(c.Muted))
+	b = append(b, byte(c.Muted))
+	if len(c.Changes) == 0 && len(c.Sent) == 0 {
+		return b // as before there were operations
+	}
+	b = bin.AppendUvarint(b, uint64(len(c.Changes)))
+	for _, one := range c.Changes {
+		b = append(bin.AppendString(b, one.Path), byte(one.Op))
+		b = bin.AppendString(b, one.Value)
+	}
+	return bin.AppendString(b, c.Sent)
 }
 
 func (c *UpdateConversation) decode(in *bin.Reader) {
@@ -53,6 +95,13 @@ func (c *UpdateConversation) decode(in *bin.Reader) {
 		c.Unset = append(c.Unset, in.String())
 	}
 	c.Muted = Switch(in.Byte())
+	if in.Len() == 0 {
+		return
+	}
+	for range in.Count(maxChanges) {
+		c.Changes = append(c.Changes, Change{Path: in.String(), Op: ChangeOp(in.Byte()), Value: in.Bytes()})
+	}
+	c.Sent = in.Bytes()
 }
 
 func (c *UpdateConversation) apply(t *txn, h *Header) Result {

@@ -24,6 +24,16 @@ func checkVersion(in *bin.Reader, want byte) {
 	}
 }
 
+// readVersion reads the version byte of a durable form that has had several, the
+// newest of which is known.
+func readVersion(in *bin.Reader, newest byte) byte {
+	v := in.Byte()
+	if (v == 0 || v > newest) && in.Err() == nil {
+		in.Fail(fmt.Errorf("version %d is not known, want 1 to %d", v, newest))
+	}
+	return v
+}
+
 // readID reads an id: at most 64 bytes, empty allowed.
 func readID[S ~string](in *bin.Reader) S { return readName[S](in, &names{}) }
 

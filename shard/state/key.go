@@ -23,21 +23,24 @@ const (
 	tableRecord byte = 0x00 // only under the shard's first slot: | slot, 2 | 0x00 |
 
 	// Conversations; root is the conversation.
-	tableHead        byte = 0x10 // -                        head: what every send changes; or the tombstone
-	tableInfo        byte = 0x11 // -                        info: policy, name, properties
-	tableMember      byte = 0x12 // | user |                 member
-	tableMessage     byte = 0x13 // | seq, 8 |               message, as it is now
-	tableEntry       byte = 0x14 // | offset, 8 |            log entry that is not a message, with the sequence reached
-	tableException   byte = 0x15 // | n, 1 | user, n | seq, 8 |  E: running sum of the member's unread exceptions
-	tableRecalled    byte = 0x16 // | seq, 8 |               R: a counted message that was recalled where that lowers unread
-	tableMention     byte = 0x17 // | n, 1 | user, n | seq, 8 |  the message mentions this member
-	tableMentionAll  byte = 0x18 // | seq, 8 |               the message mentions all
-	tableCursor      byte = 0x19 // | user |                 read and delivered cursors
-	tableBlocked     byte = 0x1a // | user |                 the user must not be added; told by the user's slot
-	tableImported    byte = 0x1b // | message id |           sequence of a message whose id was not made here
-	tableToken       byte = 0x1c // | instance, 16 | n mod 256, 1 |  native token's answer
-	tableRandomToken byte = 0x1d // | token |                random token's answer
-	tableDay         byte = 0x20 // | n, 1 | app, n | day since 1970, 4 | conversation |  first sequence of the day
+	tableHead         byte = 0x10 // -                        head: what every send changes; or the tombstone
+	tableInfo         byte = 0x11 // -                        info: policy, name, properties
+	tableMember       byte = 0x12 // | user |                 member
+	tableMessage      byte = 0x13 // | seq, 8 |               message, as it is now
+	tableEntry        byte = 0x14 // | offset, 8 |            log entry that is not a message, with the sequence reached
+	tableException    byte = 0x15 // | n, 1 | user, n | seq, 8 |  E: running sum of the member's unread exceptions
+	tableRecalled     byte = 0x16 // | seq, 8 |               R: a counted message that was recalled where that lowers unread
+	tableMention      byte = 0x17 // | n, 1 | user, n | seq, 8 |  the message mentions this member
+	tableMentionAll   byte = 0x18 // | seq, 8 |               the message mentions all
+	tableCursor       byte = 0x19 // | user |                 read and delivered cursors
+	tableBlocked      byte = 0x1a // | user |                 the user must not be added; told by the user's slot
+	tableImported     byte = 0x1b // | message id |           sequence of a message whose id was not made here
+	tableToken        byte = 0x1c // | instance, 16 | n mod 256, 1 |  native token's answer
+	tableRandomToken  byte = 0x1d // | token |                random token's answer
+	tableBanned       byte = 0x21 // | user |                 the user is kept out
+	tableMuted        byte = 0x22 // | user |                 the user may not speak, where no members are stored
+	tableDeviceCursor byte = 0x23 // | n, 1 | user, n | device |  how far the device was handed the conversation
+	tableDay          byte = 0x20 // | n, 1 | app, n | day since 1970, 4 | conversation |  first sequence of the day
 
 	// Users; root is the user.
 	tableUser            byte = 0x40 // -                     user head: last offset and floor of the user log, valid-after

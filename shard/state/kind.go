@@ -20,6 +20,10 @@ const (
 	kindRecallMessage       Kind = 10
 	kindTrim                Kind = 11
 	kindScrub               Kind = 12
+	kindBlockMembers        Kind = 13
+	kindQuiet               Kind = 14
+	kindDeleteMessage       Kind = 15
+	kindMoveDeviceCursor    Kind = 16
 
 	// Of users and of what passes between slots.
 	kindMoveCursors       Kind = 32
@@ -32,6 +36,7 @@ const (
 	kindSessionsLost      Kind = 39
 	kindKick              Kind = 40
 	kindPutUserSettings   Kind = 41
+	kindBanUser           Kind = 42
 	kindResolveUnique     Kind = 48
 	kindOfferUnique       Kind = 49
 	kindDeliverOutbox     Kind = 50
@@ -70,6 +75,14 @@ func newCommand(k Kind) Command {
 		return new(Trim)
 	case kindScrub:
 		return new(Scrub)
+	case kindBlockMembers:
+		return new(BlockMembers)
+	case kindQuiet:
+		return new(Quiet)
+	case kindDeleteMessage:
+		return new(DeleteMessage)
+	case kindMoveDeviceCursor:
+		return new(MoveDeviceCursor)
 	default:
 		return newUserCommand(k)
 	}

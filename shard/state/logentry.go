@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/quorate/quorate/wire"
@@ -24,6 +25,8 @@ const (
 	EntryDestroyed                      // it was destroyed; Expired says by its time
 	EntryMuted                          // Users, or all when there are none, may not speak until Until (0: for ever)
 	EntryUnmuted                        // Users, or all, may speak again
+	EntryBanned                         // Users are kept out; those who were members are removed by the next entry
+	EntryUnbanned                       // Users may come again
 	EntryJoined          EntryKind = 64 // user log: the user is a member of Conversation since ConversationOffset
 	EntryLeft            EntryKind = 65 // user log: the user is no member of Conversation; Expired: it is gone
 	EntryTagTaken        EntryKind = 66 // user log: Tag belongs to Device with Login
@@ -47,6 +50,8 @@ type Entry struct {
 	Role    Role
 	Until   int64
 	Expired bool
+	Changed []byte // of an update: JSON object of what was touched, as it is now; what was deleted is absent
+	Sent    []byte // of an update: UpdateConversation.Sent
 
 	Conversation       wire.ConversationID
 	ConversationOffset wire.Offset
@@ -65,6 +70,7 @@ const entryRowVersion = 1
 const (
 	entryExpired = 1 << iota
 	entryUserLog
+	entryChanged
 	entryFlagsEnd
 )
 
@@ -76,6 +82,10 @@ const (
 // and with the flag of the user log
 //
 //	| conversation | offset there | tag | device | login | reason |
+//
+// or, with the flag of an update that tells what it changed
+//
+//	| changed | sent |
 func appendEntryRow(b []byte, e *Entry) []byte {
 	var flags byte
 	if e.Expired {
@@ -83,6 +93,8 @@ func appendEntryRow(b []byte, e *Entry) []byte {
 	}
 	if e.Kind >= EntryJoined {
 		flags |= entryUserLog
+	} else if len(e.Changed)+len(e.Sent) > 0 {
+		flags |= entryChanged
 	}
 	b = append(b, entryRowVersion, byte(e.Kind), flags)
 	b = bin.AppendUvarint(b, uint64(e.Seq))
@@ -92,6 +104,9 @@ func appendEntryRow(b []byte, e *Entry) []byte {
 	b = appendIDs(b, e.Users)
 	b = append(b, byte(e.Role))
 	b = bin.AppendUvarint(b, uint64(e.Until))
+	if flags&entryChanged != 0 {
+		return bin.AppendString(bin.AppendString(b, e.Changed), e.Sent)
+	}
 	if flags&entryUserLog == 0 {
 		return b
 	}
@@ -108,7 +123,7 @@ func decodeEntryRow(offset wire.Offset, b []byte) (*Entry, error) {
 	checkVersion(in, entryRowVersion)
 	e := &Entry{Offset: offset, Kind: EntryKind(in.Byte())}
 	flags := in.Byte()
-	if flags >= entryFlagsEnd || (flags&entryUserLog != 0) != (e.Kind >= EntryJoined) {
+	if flags >= entryFlagsEnd || (flags&entryUserLog != 0) != (e.Kind >= EntryJoined) || flags&entryUserLog != 0 && flags&entryChanged != 0 {
 		in.Fail(fmt.Errorf("%w: flags %x of an entry of kind %d", bin.ErrRange, flags, e.Kind))
 	}
 	e.Expired = flags&entryExpired != 0
@@ -119,6 +134,9 @@ func decodeEntryRow(offset wire.Offset, b []byte) (*Entry, error) {
 	e.Users = readIDs[wire.UserID](in, maxListed)
 	e.Role = Role(in.Byte())
 	e.Until = int64(in.Uvarint())
+	if flags&entryChanged != 0 {
+		e.Changed, e.Sent = bytes.Clone(in.Bytes()), bytes.Clone(in.Bytes())
+	}
 	if flags&entryUserLog != 0 {
 		e.Conversation = readID[wire.ConversationID](in)
 		e.ConversationOffset = wire.Offset(in.Uvarint())

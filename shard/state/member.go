@@ -29,6 +29,7 @@ type Member struct {
 	JoinedSeq    wire.Seq    // the conversation's last message then: where his cursors begin
 	Muted        bool
 	MutedUntil   int64 // with Muted: milliseconds since 1970; 0: for ever
+	Quiet        bool  // he wants no push notifications of this conversation
 }
 
 // mutedAt tells whether the member may not speak at that time.
@@ -44,13 +45,29 @@ type member struct {
 	exceptions exceptions
 }
 
-const memberVersion = 1
+const (
+	memberVersion = 2
+
+	memberMuted    = 1
+	memberQuiet    = 2
+	memberFlagsEnd = 4
+)
 
 // appendMember appends
 //
-//	| version, 1 | role, 1 | muted, 1 | nickname | joined | joined offset | joined seq | muted until |
+//	| version, 1 | role, 1 | flags, 1 | nickname | joined | joined offset | joined seq | muted until |
+//
+// The first version, which a member has who is not quiet, knows only the flag
+// of a mute.
 func appendMember(b []byte, m *Member) []byte {
-	b = bin.AppendBool(append(b, memberVersion, byte(m.Role)), m.Muted)
+	version, flags := byte(1), byte(0)
+	if m.Muted {
+		flags |= memberMuted
+	}
+	if m.Quiet {
+		version, flags = memberVersion, flags|memberQuiet
+	}
+	b = append(b, version, byte(m.Role), flags)
 	b = bin.AppendString(b, m.Nickname)
 	b = bin.AppendUvarint(b, uint64(m.Joined))
 	b = bin.AppendUvarint(b, uint64(m.JoinedOffset))
@@ -60,9 +77,13 @@ func appendMember(b []byte, m *Member) []byte {
 
 func decodeMember(user wire.UserID, b []byte) (Member, error) {
 	in := bin.NewReader(b)
-	checkVersion(in, memberVersion)
+	version := readVersion(in, memberVersion)
+	role, flags := Role(in.Byte()), in.Byte()
+	if flags >= memberFlagsEnd || version == 1 && flags&memberQuiet != 0 {
+		in.Fail(fmt.Errorf("%w: member flags %x", bin.ErrRange, flags))
+	}
 	m := Member{
-		User: user, Role: Role(in.Byte()), Muted: in.Bool(), Nickname: in.String(), Joined: int64(in.Uvarint()),
+		User: user, Role: role, Muted: flags&memberMuted != 0, Quiet: flags&memberQuiet != 0, Nickname: in.String(), Joined: int64(in.Uvarint()),
 		JoinedOffset: wire.Offset(in.Uvarint()), JoinedSeq: wire.Seq(in.Uvarint()), MutedUntil: int64(in.Uvarint()),
 	}
 	if m.Role == RoleNone || m.Role > RoleOwner {

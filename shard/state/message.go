@@ -26,10 +26,16 @@ type Message struct {
 	Imported    bool   // the id was not made of conversation, timestamp and sequence
 	Count       uint64 // C: counted messages up to and with this one
 	Counted     bool   // it counts for unread, of the targets if there are any
+	Receipt     bool   // the sender wants to know when it is delivered and read
+	Deleted     bool   // the app took it away without a word: only its place is left
 }
 
-// visibleTo tells whether the message is for a reader. The app reads everything.
+// visibleTo tells whether the message is for a reader. The app reads everything
+// that is there.
 func (m *Message) visibleTo(user wire.UserID) bool {
+	if m.Deleted {
+		return false
+	}
 	return len(m.Targets) == 0 || user == "" || user == m.From || slices.Contains(m.Targets, user)
 }
 
@@ -47,7 +53,8 @@ const (
 	messageLists // mentions and targets follow
 	messageEdited
 	messageImported // the id follows; else it is made of conversation, timestamp and sequence
-	messageFlagsEnd
+	messageReceipt
+	messageDeleted // the last flag of this version
 )
 
 // appendMessage appends the durable form; the sequence is in the key.
@@ -77,6 +84,12 @@ func appendMessage(b []byte, m *Message) []byte {
 	if m.Imported {
 		flags |= messageImported
 	}
+	if m.Receipt {
+		flags |= messageReceipt
+	}
+	if m.Deleted {
+		flags |= messageDeleted
+	}
 	b = append(b, messageVersion, flags)
 	b = bin.AppendUvarint(b, uint64(m.Offset))
 	b = bin.AppendUvarint(b, uint64(m.Timestamp))
@@ -101,12 +114,9 @@ func decodeMessage(conversation wire.ConversationID, seq wire.Seq, b []byte) (*M
 	in := bin.NewReader(b)
 	checkVersion(in, messageVersion)
 	flags := in.Byte()
-	if flags >= messageFlagsEnd {
-		in.Fail(fmt.Errorf("%w: message flags %x", bin.ErrRange, flags))
-	}
 	m := &Message{
 		Seq: seq, MentionAll: flags&messageMentionAll != 0, Recalled: flags&messageRecalled != 0,
-		Counted: flags&messageCounted != 0, Offset: wire.Offset(in.Uvarint()), Timestamp: int64(in.Uvarint()),
+		Counted: flags&messageCounted != 0, Receipt: flags&messageReceipt != 0, Deleted: flags&messageDeleted != 0, Offset: wire.Offset(in.Uvarint()), Timestamp: int64(in.Uvarint()),
 		Count: in.Uvarint(), From: readID[wire.UserID](in), ContentType: in.String(), Body: bytes.Clone(in.Bytes()),
 	}
 	if flags&messageLists != 0 {

@@ -15,6 +15,7 @@ type EditMessage struct {
 	ContentType  string
 	Mentions     []wire.UserID
 	MentionAll   bool
+	From         wire.UserID // of the app: who it says is the sender; empty: it does not say
 }
 
 func (*EditMessage) kind() Kind { return kindEditMessage }
@@ -27,7 +28,8 @@ func (c *EditMessage) append(b []byte) []byte {
 	b = bin.AppendString(b, c.Body)
 	b = bin.AppendString(b, c.ContentType)
 	b = appendIDs(b, c.Mentions)
-	return bin.AppendBool(b, c.MentionAll)
+	b = bin.AppendBool(b, c.MentionAll)
+	return appendFrom(b, c.From)
 }
 
 func (c *EditMessage) decode(in *bin.Reader) {
@@ -37,6 +39,23 @@ func (c *EditMessage) decode(in *bin.Reader) {
 	c.ContentType = in.String()
 	c.Mentions = readIDs[wire.UserID](in, maxListed)
 	c.MentionAll = in.Bool()
+	c.From = readFrom(in)
+}
+
+// appendFrom appends the sender that the app names, if it does: else the command
+// is as before it could.
+func appendFrom(b []byte, from wire.UserID) []byte {
+	if from == "" {
+		return b
+	}
+	return bin.AppendString(b, from)
+}
+
+func readFrom(in *bin.Reader) wire.UserID {
+	if in.Len() == 0 {
+		return ""
+	}
+	return readID[wire.UserID](in)
 }
 
 func (c *EditMessage) apply(t *txn, h *Header) Result {
@@ -70,6 +89,7 @@ func (c *EditMessage) apply(t *txn, h *Header) Result {
 type RecallMessage struct {
 	Conversation wire.ConversationID
 	ID           wire.MessageID
+	From         wire.UserID // of the app: who it says is the sender; empty: it does not say
 }
 
 func (*RecallMessage) kind() Kind { return kindRecallMessage }
@@ -77,12 +97,13 @@ func (*RecallMessage) kind() Kind { return kindRecallMessage }
 func (c *RecallMessage) subject() Subject { return Subject{Conversation: c.Conversation} }
 
 func (c *RecallMessage) append(b []byte) []byte {
-	return bin.AppendString(bin.AppendString(b, c.Conversation), c.ID)
+	return appendFrom(bin.AppendString(bin.AppendString(b, c.Conversation), c.ID), c.From)
 }
 
 func (c *RecallMessage) decode(in *bin.Reader) {
 	c.Conversation = readID[wire.ConversationID](in)
 	c.ID = readID[wire.MessageID](in)
+	c.From = readFrom(in)
 }
 
 func (c *RecallMessage) apply(t *txn, h *Header) Result {

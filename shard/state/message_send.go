@@ -17,6 +17,7 @@ type SendMessage struct {
 	Mentions     []wire.UserID // at most 100
 	MentionAll   bool
 	Targets      []wire.UserID // only for these members; at most 100
+	Receipt      bool          // the sender wants to know when it is delivered and read
 }
 
 func (*SendMessage) kind() Kind { return kindSendMessage }
@@ -30,7 +31,11 @@ func (c *SendMessage) append(b []byte) []byte {
 	b = bin.AppendString(b, c.ContentType)
 	b = appendIDs(b, c.Mentions)
 	b = bin.AppendBool(b, c.MentionAll)
-	return appendIDs(b, c.Targets)
+	b = appendIDs(b, c.Targets)
+	if c.Receipt {
+		b = bin.AppendBool(b, true) // else as before there were receipts
+	}
+	return b
 }
 
 func (c *SendMessage) decode(in *bin.Reader) { c.read(in, &names{}) }
@@ -44,6 +49,7 @@ func (c *SendMessage) read(in *bin.Reader, n *names) {
 	c.Mentions = readIDs[wire.UserID](in, maxListed)
 	c.MentionAll = in.Bool()
 	c.Targets = readIDs[wire.UserID](in, maxListed)
+	c.Receipt = in.Len() > 0 && in.Bool()
 }
 
 func (c *SendMessage) apply(t *txn, h *Header) Result {
@@ -67,7 +73,7 @@ func (c *SendMessage) apply(t *txn, h *Header) Result {
 	}
 	m := t.newMessage()
 	m.From, m.Body, m.ContentType, m.Targets = from, c.Body, c.ContentType, targets
-	m.Mentions, m.MentionAll = distinct(c.Mentions), c.MentionAll
+	m.Mentions, m.MentionAll, m.Receipt = distinct(c.Mentions), c.MentionAll, c.Receipt
 	conv.send(t, m)
 	result.MessageID, result.Seq, result.Offset, result.Timestamp = m.ID, m.Seq, m.Offset, m.Timestamp
 	return result
@@ -143,6 +149,9 @@ func (c *conversation) send(t *txn, m *Message) {
 	h.offset++
 	h.timestamp = max(t.stamp, h.timestamp)
 	m.Seq, m.Offset, m.Timestamp = h.seq, h.offset, h.timestamp
+	if m.Receipt {
+		h.asked = m.Seq
+	}
 	m.ID = wire.NewMessageID(c.id(), m.Timestamp, m.Seq)
 	if m.Counted = policy.Unread; m.Counted {
 		c.count(t, m)

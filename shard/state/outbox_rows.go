@@ -83,7 +83,7 @@ func readOutboxKind(r *bin.Reader) OutboxKind {
 //	membership  on: is a member (since the conversation's offset Version)
 //	            at, by: when and by whom    gone: the conversation is
 //	block       on: is blocked
-//	will        at: when the session was lost    content type, body
+//	will        at: when the session was lost    content type, body, and willMore
 //	offer       at: when the conversation was made
 type OutboxNote struct {
 	On          bool
@@ -92,26 +92,53 @@ type OutboxNote struct {
 	By          wire.UserID // empty: the app or the cluster
 	ContentType string
 	Body        []byte
+
+	willMore
 }
 
+const (
+	noteOn   = 1
+	noteMore = 2 // what a will has beside its content follows
+	noteEnd  = 4
+)
+
 func (n *OutboxNote) encode(dst []byte) []byte {
-	dst = bin.AppendBool(dst, n.On)
+	var flags byte
+	if n.On {
+		flags |= noteOn
+	}
+	if !n.isZero() {
+		flags |= noteMore
+	}
+	dst = append(dst, flags)
 	dst = bin.AppendBool(dst, n.Gone)
 	dst = bin.AppendVarint(dst, n.At)
 	dst = bin.AppendString(dst, n.By)
 	dst = bin.AppendString(dst, n.ContentType)
-	return bin.AppendString(dst, n.Body)
+	dst = bin.AppendString(dst, n.Body)
+	if flags&noteMore != 0 {
+		dst = n.willMore.encode(dst)
+	}
+	return dst
 }
 
 func readOutboxNote(r *bin.Reader) OutboxNote {
-	return OutboxNote{
-		On:          r.Bool(),
+	flags := r.Byte()
+	if flags >= noteEnd {
+		r.Fail(fmt.Errorf("%w: outbox flags %x", bin.ErrRange, flags))
+	}
+	n := OutboxNote{
+		On:          flags&noteOn != 0,
 		Gone:        r.Bool(),
 		At:          r.Varint(),
 		By:          readID[wire.UserID](r),
 		ContentType: r.String(),
 		Body:        slices.Clone(r.Bytes()),
 	}
+	if flags&noteMore != 0 {
+		n.willMore = readWillMore(r)
+	}
+	return n
 }
 
 // An OutboxRow is one thing that one slot has to tell another.

@@ -44,8 +44,13 @@ type Policy struct {
 	Invite  Who
 	Remove  Who
 	Speak   Who
-	Change  Who // change name and properties, mute the conversation
-	Manage  Who // set roles, mute members
+	Change  Who // change name and properties
+	Manage  Who // set roles, mute members and the conversation
+	Block   Who // keep users out
+	Recall  Who // take back what others said
+
+	Ranked     bool // who removes, mutes or blocks a member needs a higher role than his
+	OwnerStays bool // once roles were given, the owner neither leaves nor is removed, and nobody else becomes it
 
 	MemberLimit     uint32
 	Receipts        uint32 // delivered cursors are kept while there are at most so many members
@@ -69,7 +74,7 @@ func NewPolicy(p Preset) (Policy, bool) {
 	basic := Policy{
 		Preset: PresetBasic, Members: true, Store: true, Past: true, Unread: true, Lowered: true, Notices: true,
 		Join: WhoAnyone, Invite: WhoMember, Remove: WhoManager, Speak: WhoMember, Change: WhoMember, Manage: WhoManager,
-		MemberLimit: 500, Receipts: 50, RetentionMillis: defaultRetentionMillis,
+		Block: WhoManager, Recall: WhoManager, Ranked: true, MemberLimit: 500, Receipts: 50, RetentionMillis: defaultRetentionMillis,
 	}
 	switch p {
 	case PresetBasic:
@@ -77,12 +82,12 @@ func NewPolicy(p Preset) (Policy, bool) {
 	case PresetRoom:
 		return Policy{
 			Preset: PresetRoom, Store: true, Past: true, Join: WhoAnyone, Speak: WhoAnyone, Change: WhoManager, Manage: WhoManager,
-			RetentionMillis: defaultRetentionMillis,
+			Block: WhoManager, Recall: WhoManager, Ranked: true, RetentionMillis: defaultRetentionMillis,
 		}, true
 	case PresetSystem:
 		return Policy{
 			Preset: PresetSystem, Members: true, Store: true, Past: true, Unread: true, Lowered: true,
-			Join: WhoAnyone, MemberLimit: 100_000, RetentionMillis: defaultRetentionMillis,
+			Join: WhoAnyone, Ranked: true, MemberLimit: 100_000, RetentionMillis: defaultRetentionMillis,
 		}, true
 	case PresetTemporary:
 		temporary := basic
@@ -102,49 +107,84 @@ const (
 	policyUnread
 	policyLowered
 	policyNotices
+	policyRanked
+	policyOwnerStays
 	policyEnd
+
+	policyEnd1 = policyRanked // of the first version
 )
+
+// flags are the policy's switches, by their bits.
+func (p *Policy) flags() []struct {
+	bit uint64
+	set *bool
+} {
+	return []struct {
+		bit uint64
+		set *bool
+	}{
+		{policyMembers, &p.Members},
+		{policyStore, &p.Store},
+		{policyPast, &p.Past},
+		{policyUnread, &p.Unread},
+		{policyLowered, &p.Lowered},
+		{policyNotices, &p.Notices},
+		{policyRanked, &p.Ranked},
+		{policyOwnerStays, &p.OwnerStays},
+	}
+}
+
+// who is who may do what, in the order of the durable form. The first version
+// has the first policyWho1 of them.
+func (p *Policy) who() []*Who {
+	return []*Who{&p.Join, &p.Invite, &p.Remove, &p.Speak, &p.Change, &p.Manage, &p.Block, &p.Recall}
+}
+
+const policyWho1 = 6
 
 // appendPolicy appends
 //
-//	| preset, 1 | flags, 1 | who: join, invite, remove, speak, change, manage, 6 | member limit | receipts | retention | ttl |
+//	| preset, 1 | flags | who: join, invite, remove, speak, change, manage, block, recall, 8 | member limit | receipts | retention | ttl |
+//
+// In the info's first version, block and recall are not there: who may manage
+// may; nor are the flags of roles: they count, and the owner may leave.
 func appendPolicy(b []byte, p *Policy) []byte {
-	var flags byte
-	for _, f := range [...]struct {
-		bit byte
-		set bool
-	}{
-		{policyMembers, p.Members},
-		{policyStore, p.Store},
-		{policyPast, p.Past},
-		{policyUnread, p.Unread},
-		{policyLowered, p.Lowered},
-		{policyNotices, p.Notices},
-	} {
-		if f.set {
+	var flags uint64
+	for _, f := range p.flags() {
+		if *f.set {
 			flags |= f.bit
 		}
 	}
-	b = append(b, byte(p.Preset), flags)
-	b = append(b, byte(p.Join), byte(p.Invite), byte(p.Remove), byte(p.Speak), byte(p.Change), byte(p.Manage))
+	b = bin.AppendUvarint(append(b, byte(p.Preset)), flags)
+	for _, who := range p.who() {
+		b = append(b, byte(*who))
+	}
 	b = bin.AppendUvarint(b, uint64(p.MemberLimit))
 	b = bin.AppendUvarint(b, uint64(p.Receipts))
 	b = bin.AppendUvarint(b, uint64(p.RetentionMillis))
 	return bin.AppendUvarint(b, uint64(p.TTLMillis))
 }
 
-func readPolicy(in *bin.Reader) Policy {
+// readPolicy reads the policy of an info of a version.
+func readPolicy(in *bin.Reader, version byte) Policy {
 	p := Policy{Preset: Preset(in.Byte())}
-	flags := in.Byte()
-	if flags >= policyEnd {
+	who, end, flags := p.who(), uint64(policyEnd), in.Uvarint()
+	if version == 1 {
+		who, end = who[:policyWho1], policyEnd1
+	}
+	if flags >= end {
 		in.Fail(fmt.Errorf("%w: policy flags %x", bin.ErrRange, flags))
 	}
-	p.Members, p.Store, p.Past = flags&policyMembers != 0, flags&policyStore != 0, flags&policyPast != 0
-	p.Unread, p.Lowered, p.Notices = flags&policyUnread != 0, flags&policyLowered != 0, flags&policyNotices != 0
-	for _, who := range []*Who{&p.Join, &p.Invite, &p.Remove, &p.Speak, &p.Change, &p.Manage} {
-		if *who = Who(in.Byte()); *who > WhoAnyone {
-			in.Fail(fmt.Errorf("%w: who %d", bin.ErrRange, *who))
+	for _, f := range p.flags() {
+		*f.set = flags&f.bit != 0
+	}
+	for _, one := range who {
+		if *one = Who(in.Byte()); *one > WhoAnyone {
+			in.Fail(fmt.Errorf("%w: who %d", bin.ErrRange, *one))
 		}
+	}
+	if version == 1 {
+		p.Block, p.Recall, p.Ranked = p.Manage, p.Manage, true
 	}
 	p.MemberLimit = readUint32(in)
 	p.Receipts = readUint32(in)

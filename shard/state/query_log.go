@@ -124,7 +124,7 @@ const sizeBeside = 200
 
 // size is about what an entry adds to a frame.
 func (e *Entry) size() int {
-	n := sizeBeside + len(e.Reason) + idsSize(e.Users)
+	n := sizeBeside + len(e.Reason) + len(e.Changed) + len(e.Sent) + idsSize(e.Users)
 	if e.Message != nil {
 		n += e.Message.size()
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/quorate/quorate/wire"
@@ -26,6 +27,7 @@ type Result struct {
 	More         bool   // a sweep or a trim has more to do
 
 	Conversations []wire.ConversationID // of a unique conversation: the candidates, oldest first
+	Data          []byte                // of an update: what Entry.Changed tells
 }
 
 // UserResult is what a command about several users came to for one of them.
@@ -52,6 +54,7 @@ const (
 	resultCount
 	resultMore
 	resultConversations
+	resultData
 	resultEnd
 )
 
@@ -94,6 +97,9 @@ func EncodeResult(b []byte, r Result) []byte {
 	if bits&resultConversations != 0 {
 		b = appendIDs(b, r.Conversations)
 	}
+	if bits&resultData != 0 {
+		b = bin.AppendString(b, r.Data)
+	}
 	return b
 }
 
@@ -117,6 +123,7 @@ func (r *Result) bits() uint64 {
 		{resultCount, r.Count != 0},
 		{resultMore, r.More},
 		{resultConversations, len(r.Conversations) > 0},
+		{resultData, len(r.Data) > 0},
 	} {
 		if f.set {
 			bits |= f.bit
@@ -171,6 +178,9 @@ func readResult(in *bin.Reader) Result {
 	}
 	if has(resultConversations) {
 		r.Conversations = readIDs[wire.ConversationID](in, maxCandidates)
+	}
+	if has(resultData) {
+		r.Data = bytes.Clone(in.Bytes())
 	}
 	return r
 }

@@ -25,6 +25,9 @@ func (c *Login) apply(t *txn, h *Header) Result {
 		return refuse(Invalid, "a login that takes a tag names the tag and the session")
 	}
 	u := t.user(h.App, c.User)
+	if u.head.Banned {
+		return refuse(BannedUser, "the app does not let the user sign in")
+	}
 	if c.IssuedAt != 0 && c.IssuedAt < u.head.ValidAfter {
 		return refuse(SignedOut, "the user was signed out after this token was issued")
 	}
@@ -158,6 +161,7 @@ func (c *Kick) apply(t *txn, h *Header) Result {
 type Sessions struct {
 	ValidAfter int64 // milliseconds: session tokens issued before it open nothing
 	Tags       []TagHolder
+	Banned     bool  // the app does not let him sign in
 	Will       *Will // nil: none
 	Room       *Room // nil: none
 }
@@ -178,6 +182,9 @@ type Will struct {
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
+	ID           wire.MessageID
+	Mentions     []wire.UserID
+	MentionAll   bool
 }
 
 // Room is the chat room that the user is in.
@@ -195,7 +202,8 @@ func (s *Queries) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
 		return Sessions{}, err
 	}
 	sc := userScope(app, id)
-	out := Sessions{ValidAfter: loadUserHead(v, sc).ValidAfter}
+	head := loadUserHead(v, sc)
+	out := Sessions{ValidAfter: head.ValidAfter, Banned: head.Banned}
 	prefix := sc.key(nil, tableTag)
 	v.scan(prefix, prefixEnd(prefix), func(key, value []byte) bool {
 		row, err := decodeTagRow(value)
@@ -211,6 +219,7 @@ func (s *Queries) Sessions(app wire.AppID, id wire.UserID) (Sessions, error) {
 	if w := loadWill(v, sc); w != nil {
 		out.Will = &Will{
 			Session: w.Session, Node: w.Node, Conversation: w.Conversation, ContentType: w.ContentType, Body: w.Body,
+			ID: w.ID, Mentions: w.Mentions, MentionAll: w.MentionAll,
 		}
 	}
 	if r := loadRoom(v, sc); r != nil && !r.goneAt(v.now()) {

@@ -77,6 +77,10 @@ type SetWill struct {
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
+
+	ID         wire.MessageID // that the message will have; empty: none
+	Mentions   []wire.UserID  // at most 100
+	MentionAll bool
 }
 
 func (*SetWill) kind() Kind { return kindSetWill }
@@ -89,7 +93,15 @@ func (c *SetWill) append(b []byte) []byte {
 	b = bin.AppendString(b, c.Node)
 	b = bin.AppendString(b, c.Conversation)
 	b = bin.AppendString(b, c.ContentType)
-	return bin.AppendString(b, c.Body)
+	b = bin.AppendString(b, c.Body)
+	if more := c.more(); !more.isZero() {
+		b = more.encode(b)
+	}
+	return b
+}
+
+func (c *SetWill) more() willMore {
+	return willMore{ID: c.ID, Mentions: c.Mentions, MentionAll: c.MentionAll}
 }
 
 func (c *SetWill) decode(in *bin.Reader) {
@@ -100,6 +112,10 @@ func (c *SetWill) decode(in *bin.Reader) {
 		Conversation: readID[wire.ConversationID](in),
 		ContentType:  in.String(),
 		Body:         in.Bytes(),
+	}
+	if in.Len() > 0 {
+		more := readWillMore(in)
+		c.ID, c.Mentions, c.MentionAll = more.ID, more.Mentions, more.MentionAll
 	}
 }
 

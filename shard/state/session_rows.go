@@ -34,31 +34,68 @@ func decodeTagRow(b []byte) (tagRow, error) {
 // A willRow is the message that is sent when the user's last session is lost.
 //
 //	| version 1 | session | node | conversation | content type | body |
+//
+// and with version 2 what willMore has.
 type willRow struct {
 	Session      string // that left it; a logout of this session takes it back
 	Node         string // the edge the session is on
 	Conversation wire.ConversationID
 	ContentType  string
 	Body         []byte
+
+	willMore
 }
 
+// willMore is what a will may have beside its content.
+//
+//	| id | mentions | mention all, 1 |
+type willMore struct {
+	ID         wire.MessageID // that the message will have; chosen by who left the will
+	Mentions   []wire.UserID
+	MentionAll bool
+}
+
+func (w *willMore) isZero() bool { return w.ID == "" && len(w.Mentions) == 0 && !w.MentionAll }
+
+func (w *willMore) encode(dst []byte) []byte {
+	return bin.AppendBool(appendIDs(bin.AppendString(dst, w.ID), w.Mentions), w.MentionAll)
+}
+
+func readWillMore(r *bin.Reader) willMore {
+	return willMore{ID: readID[wire.MessageID](r), Mentions: readIDs[wire.UserID](r, maxMentions), MentionAll: r.Bool()}
+}
+
+const willVersion = 2
+
 func (w willRow) encode(dst []byte) []byte {
-	dst = append(dst, userVersion)
+	version := byte(1)
+	if !w.isZero() {
+		version = willVersion
+	}
+	dst = append(dst, version)
 	dst = bin.AppendString(dst, w.Session)
 	dst = bin.AppendString(dst, w.Node)
 	dst = bin.AppendString(dst, w.Conversation)
 	dst = bin.AppendString(dst, w.ContentType)
-	return bin.AppendString(dst, w.Body)
+	dst = bin.AppendString(dst, w.Body)
+	if version == 1 {
+		return dst
+	}
+	return w.willMore.encode(dst)
 }
 
 func decodeWillRow(b []byte) (willRow, error) {
-	r := openRow(b)
+	r := bin.NewReader(b)
+	version := readVersion(r, willVersion)
 	w := willRow{
 		Session:      readID[string](r),
 		Node:         readID[string](r),
 		Conversation: readID[wire.ConversationID](r),
 		ContentType:  r.String(),
 		Body:         append([]byte(nil), r.Bytes()...),
+	}
+	if version > 1 {
+		w.willMore = readWillMore(r)
 	}
 	return w, closeRow(r, "will")
 }

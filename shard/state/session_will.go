@@ -22,6 +22,8 @@ func (c *SetWill) apply(t *txn, h *Header) Result {
 		return refuse(Limit, "the will's body is too large")
 	case len(c.ContentType) > maxContentType:
 		return refuse(Limit, "the will's content type is too long")
+	case len(c.Mentions) > maxMentions:
+		return refuse(Limit, "too many mentions")
 	}
 	key := userScope(h.App, c.User).key(nil, tableWill)
 	if c.Conversation == "" {
@@ -30,6 +32,7 @@ func (c *SetWill) apply(t *txn, h *Header) Result {
 	}
 	row := willRow{
 		Session: c.Session, Node: c.Node, Conversation: c.Conversation, ContentType: c.ContentType, Body: c.Body,
+		willMore: c.more(),
 	}
 	t.put(key, row.encode(nil))
 	return Result{Timestamp: t.stamp}
@@ -45,7 +48,7 @@ func (u *user) fireWill(t *txn) Refusal {
 		OutboxRef: OutboxRef{
 			Kind: OutboxWill, App: u.scope.app, Conversation: will.Conversation, User: u.id, Version: u.head.Wills + 1,
 		},
-		OutboxNote: OutboxNote{On: true, At: t.stamp, ContentType: will.ContentType, Body: will.Body},
+		OutboxNote: OutboxNote{On: true, At: t.stamp, ContentType: will.ContentType, Body: will.Body, willMore: will.willMore},
 	}
 	if t.outboxFullFor(&o.OutboxRef) {
 		return Backlogged
@@ -73,8 +76,11 @@ func takeWill(t *txn, o *OutboxRow) bool {
 	}
 	if t.told != nil {
 		t.told.Transients = append(t.told.Transients, Transient{
-			Log:     c.log(),
-			Message: &Message{From: o.User, Timestamp: o.At, ContentType: o.ContentType, Body: o.Body},
+			Log: c.log(),
+			Message: &Message{
+				ID: o.ID, From: o.User, Timestamp: o.At, ContentType: o.ContentType, Body: o.Body,
+				Mentions: o.Mentions, MentionAll: o.MentionAll,
+			},
 		})
 	}
 	return true

@@ -24,6 +24,8 @@ func newUserCommand(k Kind) Command {
 		return new(SessionsLost)
 	case kindKick:
 		return new(Kick)
+	case kindBanUser:
+		return new(BanUser)
 	case kindResolveUnique:
 		return new(ResolveUnique)
 	case kindDeliverOutbox:

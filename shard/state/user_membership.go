@@ -104,6 +104,7 @@ type UserInfo struct {
 	Floor      wire.Offset // entries up to here are not kept any more
 	ValidAfter int64       // milliseconds: session tokens issued before it open nothing
 	Blocked    []wire.ConversationID
+	Banned     bool // the app does not let him sign in
 }
 
 // maxBlocks is how many conversations one user may block.
@@ -117,7 +118,7 @@ func (s *Queries) User(app wire.AppID, id wire.UserID) (UserInfo, error) {
 	}
 	sc := userScope(app, id)
 	h := loadUserHead(v, sc)
-	info := UserInfo{Last: h.Last, Floor: h.Floor, ValidAfter: h.ValidAfter}
+	info := UserInfo{Last: h.Last, Floor: h.Floor, ValidAfter: h.ValidAfter, Banned: h.Banned}
 	prefix := sc.key(nil, tableUserBlock)
 	v.scan(prefix, prefixEnd(prefix), func(key, value []byte) bool {
 		row, err := decodeBlockRow(value)

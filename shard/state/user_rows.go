@@ -10,6 +10,9 @@ import (
 // userVersion is the first byte of every value of the user's tables.
 const userVersion = 1
 
+// userHeadVersion is the newest one of a user's head.
+const userHeadVersion = 2
+
 // openRow checks the version byte of a value and returns a reader of the rest.
 func openRow(b []byte) *bin.Reader {
 	r := bin.NewReader(b)
@@ -28,6 +31,10 @@ func closeRow(r *bin.Reader, what string) error {
 // A userHead is what is kept once for a user.
 //
 //	| version 1 | last | floor | valid after | logins | wills | blocks |
+//
+// and, of one who is banned, with version 2
+//
+//	| banned, 1 |
 type userHead struct {
 	Last       wire.Offset // of the user log
 	Floor      wire.Offset // entries up to here are not kept any more
@@ -35,20 +42,30 @@ type userHead struct {
 	Logins     uint64      // login numbers given out
 	Wills      uint64      // wills fired; the version of the last one's outbox row
 	Blocks     uint64      // conversations blocked now
+	Banned     bool        // the app does not let him sign in
 }
 
 func (h userHead) encode(dst []byte) []byte {
-	dst = append(dst, userVersion)
+	version := byte(1)
+	if h.Banned {
+		version = userHeadVersion
+	}
+	dst = append(dst, version)
 	dst = bin.AppendUvarint(dst, uint64(h.Last))
 	dst = bin.AppendUvarint(dst, uint64(h.Floor))
 	dst = bin.AppendVarint(dst, h.ValidAfter)
 	dst = bin.AppendUvarint(dst, h.Logins)
 	dst = bin.AppendUvarint(dst, h.Wills)
-	return bin.AppendUvarint(dst, h.Blocks)
+	dst = bin.AppendUvarint(dst, h.Blocks)
+	if version == 1 {
+		return dst
+	}
+	return bin.AppendBool(dst, h.Banned)
 }
 
 func decodeUserHead(b []byte) (userHead, error) {
-	r := openRow(b)
+	r := bin.NewReader(b)
+	version := readVersion(r, userHeadVersion)
 	h := userHead{
 		Last:       wire.Offset(r.Uvarint()),
 		Floor:      wire.Offset(r.Uvarint()),
@@ -56,6 +73,9 @@ func decodeUserHead(b []byte) (userHead, error) {
 		Logins:     r.Uvarint(),
 		Wills:      r.Uvarint(),
 		Blocks:     r.Uvarint(),
+	}
+	if version > 1 {
+		h.Banned = r.Bool()
 	}
 	return h, closeRow(r, "user head")
 }
