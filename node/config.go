@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -87,6 +88,8 @@ type BootstrapApp struct {
 	Name      string     `toml:"name"`
 	Key       string     `toml:"key"`
 	MasterKey string     `toml:"master_key"`
+	// Settings are the app's, as "quorate app set" changes them later.
+	Settings map[string]string `toml:"settings,omitempty"`
 }
 
 // Limits of what a configuration may say.
@@ -159,12 +162,21 @@ func (b Bootstrap) validate(self wire.NodeID) error {
 		errs = append(errs, fmt.Errorf("bootstrap.nodes does not name this node, %q", self))
 	}
 	for _, a := range b.Apps {
-		if len(a.ID) < minAppIDChars || wire.ValidID(string(a.ID)) != nil {
-			errs = append(errs, fmt.Errorf("bootstrap app id %q: want %d to %d characters", a.ID, minAppIDChars, wire.MaxIDBytes))
-		}
-		if len(a.Key) < minSecret || len(a.MasterKey) < minSecret || a.Key == a.MasterKey {
-			errs = append(errs, fmt.Errorf("bootstrap app %s wants a key and another master_key, each of at least %d characters", a.ID, minSecret))
-		}
+		errs = append(errs, a.validate())
+	}
+	return errors.Join(errs...)
+}
+
+func (a BootstrapApp) validate() error {
+	var errs []error
+	if len(a.ID) < minAppIDChars || wire.ValidID(string(a.ID)) != nil {
+		errs = append(errs, fmt.Errorf("bootstrap app id %q: want %d to %d characters", a.ID, minAppIDChars, wire.MaxIDBytes))
+	}
+	if len(a.Key) < minSecret || len(a.MasterKey) < minSecret || a.Key == a.MasterKey {
+		errs = append(errs, fmt.Errorf("bootstrap app %s wants a key and another master_key, each of at least %d characters", a.ID, minSecret))
+	}
+	if err := door.CheckSettings(a.Settings); err != nil {
+		errs = append(errs, fmt.Errorf("bootstrap app %s: %w", a.ID, err))
 	}
 	return errors.Join(errs...)
 }
@@ -178,7 +190,7 @@ func (c Config) bootstrap() cluster.Bootstrap {
 		})
 	}
 	for _, a := range c.Bootstrap.Apps {
-		b.Apps = append(b.Apps, cluster.App{ID: a.ID, Name: a.Name, Key: cluster.Secret(a.Key), MasterKey: cluster.Secret(a.MasterKey)})
+		b.Apps = append(b.Apps, cluster.App{ID: a.ID, Name: a.Name, Key: cluster.Secret(a.Key), MasterKey: cluster.Secret(a.MasterKey), Settings: a.Settings})
 	}
 	return b
 }

@@ -35,6 +35,9 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("POST /v1/cluster/scrub", w.master(w.scrub))
 	mux.HandleFunc("POST /v1/node/memory", w.master(w.memory))
 	mux.HandleFunc("GET /v1/node/usage", w.master(w.usage))
+	mux.HandleFunc("GET /v1/app", w.master(w.app))
+	mux.HandleFunc("PATCH /v1/app", w.master(w.changeApp))
+	mux.HandleFunc("POST /v1/apps", w.master(w.makeApp))
 	mux.HandleFunc("GET /{$}", w.hello)
 	return WebHandlers{Plain: mux}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,6 +127,16 @@ func (c connection) admin(ctx context.Context, method, path string, into any) er
 }
 
 func (p profile) admin(ctx context.Context, method, path string, into any) error {
+	return p.ask(ctx, question{method: method, path: path}, into)
+}
+
+// question is what an operator asks a node for.
+type question struct {
+	method, path string
+	body         any // sent as JSON; nil: nothing is
+}
+
+func (p profile) ask(ctx context.Context, q question, into any) error {
 	if p.MasterKey == "" {
 		return misused("it wants the app's master key: set QUORATE_MASTER_KEY")
 	}
@@ -141,9 +152,15 @@ func (p profile) admin(ctx context.Context, method, path string, into any) error
 		if !ok {
 			continue
 		}
-		err := get(ctx, hc, method, base+path, p, into)
+		answer, err := p.call(ctx, hc, base, q)
 		if err == nil {
-			return nil
+			if err = json.Unmarshal(answer, into); err == nil {
+				return nil
+			}
+			err = fmt.Errorf("decode the answer of %s: %w", base, err)
+		}
+		if errors.As(err, new(*misuseError)) {
+			return err // others would say the same
 		}
 		errs = errors.Join(errs, err)
 	}
@@ -171,29 +188,48 @@ func httpURL(server string) (string, bool) {
 // maxAnswer bounds what a node may answer.
 const maxAnswer = 64 << 20
 
-func get(ctx context.Context, hc *http.Client, method, address string, p profile, into any) error { //nolint:revive // one request is made of six things
-	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+// call asks one node.
+func (p profile) call(ctx context.Context, hc *http.Client, base string, q question) ([]byte, error) {
+	body := []byte(nil)
+	if q.body != nil {
+		var err error
+		if body, err = json.Marshal(q.body); err != nil {
+			return nil, fmt.Errorf("encode what is asked: %w", err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, base+q.path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
+		return nil, fmt.Errorf("ask %s: %w", base, err)
 	}
 	req.Header.Set("X-Quorate-App", p.App)
 	req.Header.Set("Authorization", "Bearer "+p.MasterKey)
+	req.Header.Set("Content-Type", "application/json")
 	resp, err := hc.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask a node: %w", err)
+		return nil, fmt.Errorf("ask a node: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", address, err)
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the answer of %s: %w", base, err)
+	case resp.StatusCode == http.StatusBadRequest:
+		return nil, misused("%s", reason(answer))
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("ask %s: %s: %s", base+q.path, resp.Status, reason(answer))
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask %s: %s: %.200s", address, resp.Status, body)
+	return answer, nil
+}
+
+// reason returns the text of a node's refusal.
+func reason(answer []byte) string {
+	var refusal struct {
+		Error string `json:"error"`
 	}
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("decode the answer of %s: %w", address, err)
+	if json.Unmarshal(answer, &refusal) != nil || refusal.Error == "" {
+		return fmt.Sprintf("%.200s", answer)
 	}
-	return nil
+	return refusal.Error
 }
 
 func orDash(s string) string {

@@ -14,6 +14,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/quorate/quorate/node"
+	"github.com/quorate/quorate/node/door"
 )
 
 type devCmd struct {
@@ -23,6 +26,8 @@ type devCmd struct {
 	Shards  int    `help:"How many shards a new cluster has." default:"16"`
 	Verbose bool   `help:"Print the command line of each node, and their logs."`
 	JSON    bool   `name:"json" help:"Print one line of JSON when the cluster is ready."`
+
+	AppSettings map[string]string `name:"app-setting" mapsep:"none" help:"A setting of the app, as NAME=VALUE; may be given several times. \"quorate app show\" lists them." placeholder:"NAME=VALUE"`
 }
 
 // Help is what --help adds.
@@ -46,6 +51,9 @@ func (c *devCmd) Run(ctx context.Context, e *env) error {
 	if c.Port < 1 || c.Port+10*c.Nodes > 65535 {
 		return misused("--port wants a port with %d free ones above it", 10*c.Nodes)
 	}
+	if err := door.CheckSettings(c.AppSettings); err != nil {
+		return misused("--app-setting: %v", err)
+	}
 	layout, err := prepareDev(c)
 	if err != nil {
 		return err
@@ -59,6 +67,9 @@ func (c *devCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	if err := d.awaitReady(ctx); err != nil {
+		return err
+	}
+	if err := d.setUpApp(ctx); err != nil {
 		return err
 	}
 	profile, err := layout.profile().store()
@@ -197,6 +208,20 @@ func (d *devCluster) awaitReady(ctx context.Context) error {
 	return nil
 }
 
+// setUpApp gives the app the settings of the command line.
+func (d *devCluster) setUpApp(ctx context.Context) error {
+	if len(d.cmd.AppSettings) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	change := question{http.MethodPatch, "/v1/app", node.AppChange{Settings: d.cmd.AppSettings}}
+	if err := d.layout.profile().ask(ctx, change, new(node.AppInfo)); err != nil {
+		return fmt.Errorf("change settings of the app: %w", err)
+	}
+	return nil
+}
+
 func healthy(ctx context.Context, hc *http.Client, address string) bool {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", http.NoBody)
 	if err != nil {
@@ -309,6 +334,6 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	}
 }
 
-func portOf(base, node, plus int) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+10*(node-1)+plus))
+func portOf(base, number, plus int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(base+10*(number-1)+plus))
 }

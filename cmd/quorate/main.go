@@ -39,6 +39,7 @@ type cli struct {
 	Dev          devCmd          `cmd:"" help:"Run a cluster on this machine, ready to use."`
 	Serve        serveCmd        `cmd:"" help:"Run one node."`
 	Cluster      clusterCmd      `cmd:"" help:"Look at a cluster."`
+	App          appCmd          `cmd:"" help:"Show apps, make them, and change their settings."`
 	Conversation conversationCmd `cmd:"" help:"Create and show conversations."`
 	Message      messageCmd      `cmd:"" help:"Send, list and follow messages."`
 	Bench        benchCmd        `cmd:"" help:"Measure a cluster under load."`
