@@ -18,6 +18,10 @@ type Request struct {
 	Cursors *Cursors `json:"cursors,omitempty"`
 
 	Sessions *Sessions `json:"sessions,omitempty"`
+
+	Find        *Find        `json:"find,omitempty"`
+	Memberships *Memberships `json:"memberships,omitempty"`
+	Members     *Members     `json:"members,omitempty"`
 }
 
 // Answer answers it: the field that corresponds.
@@ -29,6 +33,10 @@ type Answer struct {
 	Cursors *CursorList  `json:"cursors,omitempty"`
 
 	Sessions *state.Sessions `json:"sessions,omitempty"`
+
+	Find        *Matches        `json:"find,omitempty"`
+	Memberships *MembershipPage `json:"memberships,omitempty"`
+	Members     *MemberPage     `json:"members,omitempty"`
 }
 
 // question is one field of a request.
@@ -53,6 +61,12 @@ func (r *Request) set() question {
 		return r.Cursors
 	case r.Sessions != nil:
 		return r.Sessions
+	case r.Find != nil:
+		return r.Find
+	case r.Memberships != nil:
+		return r.Memberships
+	case r.Members != nil:
+		return r.Members
 	default:
 		return nil
 	}

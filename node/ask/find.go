@@ -1,0 +1,220 @@
+package ask
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/quorate/quorate/node/leandoc"
+	"github.com/quorate/quorate/node/where"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+const (
+	// MaxFound is how many matches one question returns at most.
+	MaxFound = 10_000
+	// MaxCandidates is how many conversations one question can name.
+	MaxCandidates = 10_000
+
+	// maxFindLooked is how many conversations of a shard one question looks at,
+	// and maxFindTime how long.
+	maxFindLooked = 200_000
+	maxFindTime   = 2 * time.Second
+	// maxFindBytes is how large an answer may be.
+	maxFindBytes = 8 << 20
+)
+
+// Find asks for conversations that match a query of [where]: of those named, or
+// of all. Temporary conversations are found only when they are named as such.
+type Find struct {
+	Where     json.RawMessage       `json:"where,omitempty"`
+	Sort      string                `json:"sort,omitempty"`
+	Limit     int                   `json:"limit"` // of matches: the first ones in the order
+	Of        []wire.ConversationID `json:"of,omitempty"`
+	All       bool                  `json:"all,omitempty"`       // whatever the shard has, instead of Of
+	Temporary bool                  `json:"temporary,omitempty"` // those of Of are temporary
+	Compact   bool                  `json:"compact,omitempty"`   // without the members
+	Last      bool                  `json:"last,omitempty"`      // with the last message, where the asker may see it
+}
+
+// Matches are conversations in the order that was asked for.
+type Matches struct {
+	Documents []Document `json:"documents,omitempty"`
+}
+
+// Document is a conversation as [leandoc] writes it, and what depends on who asks
+// and when.
+type Document struct {
+	Conversation wire.ConversationID `json:"conversation"`
+	Preset       state.Preset        `json:"preset"`
+	Columns      json.RawMessage     `json:"columns"`
+	MemberCount  uint32              `json:"member_count,omitempty"`
+	Expires      int64               `json:"expires,omitempty"` // milliseconds since 1970; 0: never
+	Last         *state.Message      `json:"last,omitempty"`
+
+	// Of the asker, where members are stored.
+	Joined int64 `json:"joined,omitempty"` // milliseconds since 1970; 0: he is no member
+	Quiet  bool  `json:"quiet,omitempty"`  // he gets no pushes of it
+}
+
+// Decode returns the columns.
+func (d *Document) Decode() (map[string]any, error) {
+	var columns map[string]any
+	if err := json.Unmarshal(d.Columns, &columns); err != nil {
+		return nil, fmt.Errorf("decode the columns of %s: %w", d.Conversation, err)
+	}
+	return columns, nil
+}
+
+// finder answers one Find.
+type finder struct {
+	executor
+
+	q     *Find
+	query *where.Query
+	order where.Order
+	found []candidate
+}
+
+// candidate is a match with what it is sorted by.
+type candidate struct {
+	id      wire.ConversationID
+	columns map[string]any
+}
+
+func (q *Find) answer(e executor, a *Answer) error {
+	if q.Limit < 0 || q.Limit > MaxFound || len(q.Of) > MaxCandidates {
+		return wire.Errorf(wire.CodeLimit, "", "%d matches of %d conversations, want at most %d of %d", q.Limit, len(q.Of), MaxFound, MaxCandidates)
+	}
+	f := finder{executor: e, q: q}
+	var err error
+	if f.query, err = where.Parse(q.Where); err == nil {
+		f.order, err = where.ParseSort(q.Sort, f.query)
+	}
+	if err != nil {
+		return &wire.Error{Code: wire.CodeInvalid, Text: err.Error(), Err: err}
+	}
+	if err := f.look(); err != nil {
+		return err
+	}
+	f.prune()
+	a.Find, err = f.documents()
+	return err
+}
+
+// look goes through the candidates and keeps those that match.
+func (f *finder) look() error {
+	var want state.Detail
+	for column, detail := range map[string]state.Detail{leandoc.ColumnMembers: state.WithMembers, leandoc.ColumnMuted: state.WithQuiet} {
+		if f.uses(column) {
+			want |= detail
+		}
+	}
+	until := time.Now().Add(maxFindTime)
+	looked := 0
+	look := func(c *state.ConversationDetail) error {
+		if looked++; looked > maxFindLooked || looked%256 == 0 && time.Now().After(until) {
+			return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, or a member")
+		}
+		f.consider(c)
+		return nil
+	}
+	if f.q.All {
+		var failed error
+		err := f.st.EachDetail(f.app, "", want, func(c state.ConversationDetail) bool {
+			failed = look(&c)
+			return failed == nil
+		})
+		return cmp.Or(failed, err)
+	}
+	for _, id := range f.q.Of {
+		c, err := f.st.ConversationDetail(f.app, id, want)
+		if refusal(err) != state.None {
+			continue
+		}
+		if err == nil {
+			err = look(&c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *finder) uses(column string) bool { return f.query.Uses(column) || f.order.Uses(column) }
+
+// consider keeps a conversation if it matches.
+func (f *finder) consider(c *state.ConversationDetail) {
+	if (c.Policy.Preset == state.PresetTemporary) != f.q.Temporary {
+		return
+	}
+	columns := leandoc.Columns(c, f.uses, true)
+	if !f.query.Match(columns) {
+		return
+	}
+	f.found = append(f.found, candidate{id: c.ID, columns: columns})
+	if len(f.found) >= 2*f.q.Limit+1000 {
+		f.prune()
+	}
+}
+
+// prune leaves the first matches.
+func (f *finder) prune() {
+	slices.SortFunc(f.found, func(a, b candidate) int { return f.order.Compare(a.columns, b.columns) })
+	f.found = f.found[:min(len(f.found), f.q.Limit)]
+}
+
+// documents reads the matches in full.
+func (f *finder) documents() (*Matches, error) {
+	m := &Matches{}
+	size := 0
+	for _, match := range f.found {
+		d, err := f.document(match.id)
+		if refusal(err) != state.None {
+			continue // it has ended meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if size += len(d.Columns); size > maxFindBytes {
+			return nil, wire.Errorf(wire.CodeLimit, "", "the matches are too large: ask for fewer, or without their members")
+		}
+		m.Documents = append(m.Documents, d)
+	}
+	return m, nil
+}
+
+func (f *finder) document(id wire.ConversationID) (Document, error) {
+	want := state.WithMembers | state.WithQuiet
+	if f.q.Compact {
+		want = state.WithQuiet
+	}
+	c, err := f.st.ConversationDetail(f.app, id, want)
+	if err != nil {
+		return Document{}, err
+	}
+	d := Document{Conversation: id, Preset: c.Policy.Preset, Expires: c.Expires, MemberCount: c.MemberCount}
+	columns := leandoc.Columns(&c, func(column string) bool { return !f.q.Compact || column != leandoc.ColumnMembers }, false)
+	if d.Columns, err = json.Marshal(columns); err != nil {
+		return Document{}, fmt.Errorf("encode the columns of %s: %w", id, err)
+	}
+	if f.user != "" && c.Policy.Members {
+		m, err := f.st.Member(f.app, id, f.user)
+		if err != nil && refusal(err) == state.None {
+			return Document{}, err
+		}
+		d.Joined, d.Quiet = m.Joined, m.Quiet
+	}
+	if f.q.Last {
+		last, err := f.st.LastMessageFor(f.app, id, f.user)
+		if err != nil && refusal(err) == state.None {
+			return Document{}, err
+		}
+		d.Last = last
+	}
+	return d, nil
+}
