@@ -89,12 +89,14 @@ func (w *world) grant(log state.LogKey, user wire.UserID) Grant {
 	defer w.mu.Unlock()
 	l := w.logs[log.Conversation]
 	switch {
+	case log.User != "":
+		return Grant{}
 	case l == nil:
 		return Grant{Refusal: state.NotFound}
 	case !l.members[user]:
 		return Grant{Refusal: state.NotMember}
 	}
-	g := Grant{Last: wire.Offset(len(l.entries)), Floor: l.floor, Notices: l.policy.Notices}
+	g := Grant{Last: wire.Offset(len(l.entries)), Floor: l.floor, Notices: l.policy.Notices, Present: !l.policy.Members}
 	if w.stale {
 		g.Last = l.known
 	}

@@ -28,6 +28,7 @@ type Grant struct {
 	Floor   wire.Offset // entries up to it are not kept
 	From    wire.Offset // the user sees entries past it
 	Notices bool        // members are told who comes and goes
+	Present bool        // members are not stored: who follows is counted
 }
 
 // Access asks the state of a hub's replica whether a user may follow a log.
@@ -51,17 +52,20 @@ type Hub struct {
 	mu struct {
 		sync.Mutex
 		leading   bool
+		since     time.Time // when that began
 		interests map[state.LogKey]*interest
 		app       wire.AppID // of the newest interest: most are of one app, and share its name
 		feeds     map[*feed]struct{}
 		index     uint64
+		online    map[wire.AppID]int // in how many user logs there is interest
 	}
 }
 
 // interest is which edges want a log.
 type interest struct {
-	log   state.LogKey
-	feeds []*feed
+	log     state.LogKey
+	feeds   []*feed
+	present map[wire.UserID]int // on how many edges each user follows, where that is counted
 }
 
 // NewHub makes the hub of a replica, which does not lead yet.
@@ -69,6 +73,7 @@ func NewHub(access Access) *Hub {
 	h := &Hub{access: access}
 	h.mu.interests = map[state.LogKey]*interest{}
 	h.mu.feeds = map[*feed]struct{}{}
+	h.mu.online = map[wire.AppID]int{}
 	return h
 }
 
@@ -76,6 +81,9 @@ func NewHub(access Access) *Hub {
 // its own term, or that it does not lead any more: then all streams end.
 func (h *Hub) Lead(leading bool) {
 	h.mu.Lock()
+	if leading && !h.mu.leading {
+		h.mu.since = time.Now()
+	}
 	h.mu.leading = leading
 	var ended []*feed
 	if !leading {
@@ -173,7 +181,7 @@ func (h *Hub) DropNext() {
 // Serve feeds one edge until its stream ends, ctx is done or the replica does
 // not lead any more. It closes the stream.
 func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, stream Stream) error {
-	f := &feed{edge: edge, ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]struct{}{}}
+	f := &feed{edge: edge, ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]map[wire.UserID]struct{}{}}
 	h.mu.Lock()
 	if !h.mu.leading {
 		h.mu.Unlock()
@@ -197,22 +205,38 @@ func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, stream Stream) error 
 
 // wishes takes what the edge registers and drops.
 func (h *Hub) wishes(f *feed, stream Stream) error {
+	w := &wishing{hub: h, feed: f}
 	for {
 		message, err := stream.Recv()
 		if err != nil {
 			return err
 		}
-		var failed error
-		err = readWishes(message,
-			func(g register) {
-				if err := h.register(f, g); err != nil {
-					failed = err
-				}
-			},
-			func(log state.LogKey) { h.drop(f, log) })
-		if err := errors.Join(err, failed); err != nil {
+		if err := errors.Join(readWishes(message, w), w.failed); err != nil {
 			return err
 		}
+	}
+}
+
+// wishing takes the wishes of one edge.
+type wishing struct {
+	hub    *Hub
+	feed   *feed
+	failed error // what the state could not answer
+}
+
+func (w *wishing) register(g register) {
+	if err := w.hub.register(w.feed, g); err != nil {
+		w.failed = err
+	}
+}
+
+func (w *wishing) drop(log state.LogKey) { w.hub.drop(w.feed, log) }
+
+func (w *wishing) presence(p presence) {
+	if p.arrives {
+		w.hub.arrive(w.feed, p.log, p.user)
+	} else {
+		w.hub.leave(w.feed, p.log, p.user)
 	}
 }
 
@@ -231,7 +255,9 @@ func (h *Hub) register(f *feed, g register) error {
 		mutant.Pause()
 		h.note(f, g.log)
 	}
-	record := answer{id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, notices: grant.Notices}.append(nil)
+	record := answer{
+		id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, notices: grant.Notices, present: grant.Present,
+	}.append(nil)
 	h.mu.Lock()
 	f.add(record)
 	h.mu.Unlock()
@@ -245,7 +271,7 @@ func (h *Hub) note(f *feed, log state.LogKey) {
 	i := h.interestLocked(log)
 	if !slices.Contains(i.feeds, f) {
 		i.feeds = append(i.feeds, f)
-		f.logs[i] = struct{}{}
+		f.logs[i] = nil
 	}
 }
 
@@ -259,6 +285,9 @@ func (h *Hub) interestLocked(log state.LogKey) *interest {
 	h.mu.app = log.App
 	i := &interest{log: log}
 	h.mu.interests[log] = i
+	if log.User != "" {
+		h.mu.online[log.App]++
+	}
 	return i
 }
 
@@ -300,9 +329,19 @@ func (h *Hub) drop(f *feed, log state.LogKey) {
 }
 
 func (h *Hub) dropLocked(f *feed, i *interest) {
+	for user := range f.logs[i] {
+		i.gone(user)
+	}
 	i.feeds = slices.DeleteFunc(i.feeds, func(o *feed) bool { return o == f })
-	if len(i.feeds) == 0 {
-		delete(h.mu.interests, i.log)
+	if len(i.feeds) > 0 {
+		return
+	}
+	delete(h.mu.interests, i.log)
+	if i.log.User == "" {
+		return
+	}
+	if h.mu.online[i.log.App]--; h.mu.online[i.log.App] == 0 {
+		delete(h.mu.online, i.log.App)
 	}
 }
 
@@ -318,8 +357,8 @@ func (h *Hub) forget(f *feed) {
 // feed is what waits for one edge.
 type feed struct {
 	edge  wire.NodeID
-	logs  map[*interest]struct{} // guarded by the hub's mu
-	ready chan struct{}          // there is something to send
+	logs  map[*interest]map[wire.UserID]struct{} // with the users who are present there; guarded by the hub's mu
+	ready chan struct{}                          // there is something to send
 
 	dropNext atomic.Bool   // a fault for tests: the next message is lost on its way
 	done     chan struct{} // closed by end

@@ -18,9 +18,13 @@ const openVersion = 2
 //
 //	register | 1 | id | log | user |     tell me about the log; may the user, or the app (empty), follow it?
 //	drop     | 2 | log |                 do not tell me any more
+//	arrive   | 3 | log | user |          a session of the user follows the log here now
+//	leave    | 4 | log | user |          no session of the user follows it any more
 const (
 	recordRegister byte = 1
 	recordDrop     byte = 2
+	recordArrive   byte = 3
+	recordLeave    byte = 4
 )
 
 // Records from a hub to an edge. A message is
@@ -31,7 +35,7 @@ const (
 // interests up to the raft index is sent with it.
 //
 //	push      | 1 | log | after | count | (origin | length, entry) ... |   all entries in (after, after + count]
-//	answer    | 2 | id | refusal, 1 | last | floor | from | notices, 1 |
+//	answer    | 2 | id | refusal, 1 | last | floor | from | flags, 1 |
 //	cursor    | 3 | log | user | read | read stamp | delivered | delivered stamp | receipts, 1 | origin | count | asked ... |
 //	transient | 4 | log | origin | length, message |
 //
@@ -133,19 +137,47 @@ func appendDrop(b []byte, log state.LogKey) []byte {
 	return appendLog(append(b, recordDrop), log)
 }
 
+// presence is an edge's word that a user is, or is not any more, among those who
+// follow a log there.
+type presence struct {
+	arrives bool
+	log     state.LogKey
+	user    wire.UserID
+}
+
+func (p presence) append(b []byte) []byte {
+	kind := recordLeave
+	if p.arrives {
+		kind = recordArrive
+	}
+	return bin.AppendString(appendLog(append(b, kind), p.log), p.user)
+}
+
+// wisher takes the records of an edge's message.
+type wisher interface {
+	register(register)
+	drop(state.LogKey)
+	presence(presence)
+}
+
 // readWishes hands each record of an edge's message on.
-func readWishes(b []byte, wish func(register), drop func(state.LogKey)) error {
+func readWishes(b []byte, to wisher) error {
 	r := bin.NewReader(b)
 	for r.Len() > 0 {
-		switch r.Byte() {
+		switch kind := r.Byte(); kind {
 		case recordRegister:
 			g := register{id: r.Uvarint(), log: readLog(r), user: wire.UserID(readOptionalID(r))}
 			if r.Err() == nil {
-				wish(g)
+				to.register(g)
 			}
 		case recordDrop:
 			if log := readLog(r); r.Err() == nil {
-				drop(log)
+				to.drop(log)
+			}
+		case recordArrive, recordLeave:
+			p := presence{arrives: kind == recordArrive, log: readLog(r), user: wire.UserID(readID(r))}
+			if r.Err() == nil {
+				to.presence(p)
 			}
 		default:
 			r.Fail(errBadMessage)
@@ -162,15 +194,42 @@ type answer struct {
 	floor   wire.Offset // entries up to it are not kept
 	from    wire.Offset // the user sees entries past it
 	notices bool        // members are told who comes and goes
+	present bool        // the hub counts who follows
 }
 
+const (
+	answerNotices byte = 1 << iota
+	answerPresent
+	answerFlagsEnd
+)
+
 func (a answer) append(b []byte) []byte {
+	var flags byte
+	if a.notices {
+		flags |= answerNotices
+	}
+	if a.present {
+		flags |= answerPresent
+	}
 	b = bin.AppendUvarint(append(b, recordAnswer), a.id)
 	b = append(b, byte(a.refusal))
 	b = bin.AppendUvarint(b, uint64(a.last))
 	b = bin.AppendUvarint(b, uint64(a.floor))
 	b = bin.AppendUvarint(b, uint64(a.from))
-	return bin.AppendBool(b, a.notices)
+	return append(b, flags)
+}
+
+func readAnswer(r *bin.Reader) answer {
+	a := answer{
+		id: r.Uvarint(), refusal: state.Refusal(r.Byte()), last: wire.Offset(r.Uvarint()),
+		floor: wire.Offset(r.Uvarint()), from: wire.Offset(r.Uvarint()),
+	}
+	flags := r.Byte()
+	if flags >= answerFlagsEnd {
+		r.Fail(fmt.Errorf("%w: flags %x of an answer", errBadMessage, flags))
+	}
+	a.notices, a.present = flags&answerNotices != 0, flags&answerPresent != 0
+	return a
 }
 
 // push is what a hub tells of a log: all entries in (after, after + len].
@@ -316,11 +375,7 @@ func readRecords(r *bin.Reader, to receiver) error {
 				to.pushed(p)
 			}
 		case recordAnswer:
-			a := answer{
-				id: r.Uvarint(), refusal: state.Refusal(r.Byte()), last: wire.Offset(r.Uvarint()),
-				floor: wire.Offset(r.Uvarint()), from: wire.Offset(r.Uvarint()), notices: r.Bool(),
-			}
-			if r.Err() == nil {
+			if a := readAnswer(r); r.Err() == nil {
 				to.answered(a)
 			}
 		case recordCursor:

@@ -56,7 +56,7 @@ func hubMessage() []byte {
 	first, second := said("hi", "ben"), removed("eve")
 	first.Offset, second.Offset = 5, 6
 	b = appendPush(b, logOf(tea), 4, []encodedEntry{{origin: origin, entry: encode(first)}, encoded(second)})
-	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true}.append(b)
+	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true, present: true}.append(b)
 	b = cursor{log: logOf(tea), moved: moved, receipts: true}.append(b)
 	return appendTransient(b, logOf(tea), origin, EncodeTransient(nil, typing))
 }
@@ -72,7 +72,7 @@ func TestMessageRoundTrip(t *testing.T) {
 	if len(got.Pushes) != 1 || len(got.Pushes[0].entries) != 2 || got.Pushes[0].after != 4 || string(got.Pushes[0].entries[0].Message.Body) != "hi" {
 		t.Errorf("pushes %+v", got.Pushes)
 	}
-	want := []answer{{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true}}
+	want := []answer{{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true, present: true}}
 	if d := cmp.Diff(want, got.Answers, cmp.AllowUnexported(answer{})); d != "" {
 		t.Error(d)
 	}
@@ -109,6 +109,7 @@ func TestMalformedMessages(t *testing.T) {
 	begin := head{number: 1}.append(nil)
 	for name, b := range map[string][]byte{
 		"flags":           {1, 1, 2},
+		"answer's flags":  append(bytes.Clone(begin), recordAnswer, 1, 0, 0, 0, 0, 4),
 		"record":          append(bytes.Clone(begin), 99),
 		"log kind":        append(bytes.Clone(begin), recordTransient, 1, 'a', 7, 1, 'b', 0, 0),
 		"empty app":       append(bytes.Clone(begin), recordTransient, 0, 0, 1, 'b', 0, 0),
@@ -146,22 +147,31 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// wishes encodes again what was read.
+type wishes []byte
+
+func (w *wishes) register(g register)   { *w = g.append(*w) }
+func (w *wishes) drop(log state.LogKey) { *w = appendDrop(*w, log) }
+func (w *wishes) presence(p presence)   { *w = p.append(*w) }
+
+func wishMessage() []byte {
+	b := appendDrop(nil, state.LogKey{App: "app", User: "ben"})
+	b = register{id: 300, log: logOf(tea), user: "ann"}.append(b)
+	b = presence{arrives: true, log: logOf(tea), user: "ann"}.append(b)
+	return presence{log: logOf(tea), user: "ann"}.append(b)
+}
+
 // FuzzWishes: what a hub takes from an edge is either refused or read to its
 // end, and encodes to what was read.
 func FuzzWishes(f *testing.F) {
-	f.Add(register{id: 1, log: logOf(tea), user: "ann"}.append(appendDrop(nil, state.LogKey{App: "app", User: "ben"})))
+	f.Add(wishMessage())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var again []byte
-		err := readWishes(b,
-			func(g register) { again = g.append(again) },
-			func(log state.LogKey) { again = appendDrop(again, log) })
-		if err != nil {
+		if err := readWishes(b, (*wishes)(&again)); err != nil {
 			return
 		}
 		var third []byte
-		if err := readWishes(again,
-			func(g register) { third = g.append(third) },
-			func(log state.LogKey) { third = appendDrop(third, log) }); err != nil || !bytes.Equal(again, third) {
+		if err := readWishes(again, (*wishes)(&third)); err != nil || !bytes.Equal(again, third) {
 			t.Errorf("%x became %x, and that %x, %v", b, again, third, err)
 		}
 	})
@@ -202,7 +212,6 @@ func FuzzHubMessage(f *testing.F) {
 // TestGoldenMessages: a change of this file is a change of what nodes of
 // different versions say to each other.
 func TestGoldenMessages(t *testing.T) {
-	wishes := register{id: 300, log: logOf(tea), user: "ann"}.append(appendDrop(nil, state.LogKey{App: "app", User: "ben"}))
-	got := fmt.Sprintf("open %x\nwishes %x\nhub %x\n", EncodeOpen(12), wishes, hubMessage())
+	got := fmt.Sprintf("open %x\nwishes %x\nhub %x\n", EncodeOpen(12), wishMessage(), hubMessage())
 	golden.Check(t, "messages", got)
 }

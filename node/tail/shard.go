@@ -94,6 +94,7 @@ func (t *shardTail) removeLocked(sub *Subscription) {
 		sub.waiting = nil
 	}
 	sub.status = ended
+	t.leftLocked(sub)
 	sub.set.remove(sub)
 	f.subs = slices.DeleteFunc(f.subs, func(o *Subscription) bool { return o == sub })
 	if len(f.subs) == 0 && t.logs[f.log] == f {
@@ -147,12 +148,15 @@ func (t *shardTail) connected() (again bool) {
 	defer t.mu.Unlock()
 	again, t.met = t.met, true
 	t.online = true
+	t.recountLocked()
 	t.registerAllLocked()
 	return again
 }
 
+// registerAllLocked asks the hub anew about every subscription. What else it was
+// to be told, it is told first.
 func (t *shardTail) registerAllLocked() {
-	t.wishes = nil
+	t.wishes = slices.DeleteFunc(t.wishes, func(wish []byte) bool { return wish[0] == recordRegister })
 	for _, f := range t.logs {
 		for _, sub := range f.subs {
 			t.registerLocked(sub)
@@ -234,16 +238,16 @@ func (l *lockedTail) answered(a answer) {
 		f.notices = a.notices
 		sub.granted = a.last
 	}
-	if sub.status == starting {
+	switch {
+	case sub.status == starting:
 		t.startLocked(sub, w, a)
-		return
-	}
-	if a.refusal != state.None {
+	case a.refusal != state.None:
 		t.endLocked(sub, sub.sent)
-		return
-	}
-	if !mutant.On(mutant.NoCatchUp) { // a planted bug, see package mutant
+	case !mutant.On(mutant.NoCatchUp): // a planted bug, see package mutant
 		t.lateLocked(sub)
+	}
+	if a.present && sub.status == active {
+		t.arrivedLocked(sub)
 	}
 }
 

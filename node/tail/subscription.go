@@ -73,6 +73,7 @@ type Subscription struct {
 	waiting *wait       // the registration without an answer
 	status  status      // what becomes of it
 	behind  bool        // the sink is to be told "behind"
+	counted bool        // among those present
 }
 
 // status is where a subscription is in its life. It never goes back.
@@ -110,7 +111,8 @@ type follow struct {
 	last wire.Offset // the last offset the edge knows
 	subs []*Subscription
 
-	notices bool // members are told who comes and goes
+	notices bool                // members are told who comes and goes
+	present map[wire.UserID]int // where the hub counts who follows: each user's subscriptions
 }
 
 // MaxSubscriptions is how many logs one session may follow.
