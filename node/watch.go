@@ -163,6 +163,9 @@ func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, requ
 	switch request[0] {
 	case queryClient:
 		return native.Execute(h.state, app, user, request[1:], atLeast)
+	case queryPresence:
+		answer, err := h.answerPresence(app, request[1:])
+		return answer, true, err
 	case queryUser:
 		answer, err := answerUser(h.state, app, user, string(request[1:]))
 		return answer, true, err
