@@ -55,18 +55,8 @@ func OfConversation(id wire.ConversationID, preset state.Preset, e *state.Entry,
 		return event.when(people, OpMembersJoined)
 	case state.EntryMembersRemoved:
 		return event.when(people && !concerned, OpMembersLeft)
-	case state.EntryUpdated:
-		if len(e.Changed) == 0 {
-			return nil // of another dialect, or nothing that a client stores
-		}
-		event.Sent, event.Changed, event.Members = Resolved(e.Sent, e.Changed), e.Changed, nil
-		return event.when(preset != state.PresetSystem, OpUpdated)
-	case state.EntryRoleChanged:
-		if len(e.Users) == 0 {
-			return nil
-		}
-		event.Member, event.Role, event.Members = e.Users[0], e.Role, nil
-		return event.when(people, OpMemberInfo)
+	case state.EntryUpdated, state.EntryRoleChanged:
+		return event.ofInfo(preset, e)
 	case state.EntryBanned:
 		return event.both(people, concerned, OpBlocked, OpMembersBlocked)
 	case state.EntryUnbanned:
@@ -78,6 +68,23 @@ func OfConversation(id wire.ConversationID, preset state.Preset, e *state.Entry,
 	default:
 		return nil
 	}
+}
+
+// ofInfo returns what is told of a change of the conversation or of a member.
+func (e Event) ofInfo(preset state.Preset, entry *state.Entry) []Event {
+	e.Members = nil
+	if entry.Kind == state.EntryRoleChanged {
+		if len(entry.Users) == 0 {
+			return nil
+		}
+		e.Member, e.Role = entry.Users[0], entry.Role
+		return e.when(preset == state.PresetBasic, OpMemberInfo)
+	}
+	if len(entry.Changed) == 0 {
+		return nil // of another dialect, or nothing that a client stores
+	}
+	e.Sent, e.Changed = Resolved(entry.Sent, entry.Changed), entry.Changed
+	return e.when(preset != state.PresetSystem, OpUpdated)
 }
 
 func (e Event) when(told bool, op Op) []Event {

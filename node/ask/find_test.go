@@ -1,0 +1,117 @@
+package ask
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// library makes conversations to look for.
+func (w *world) library() {
+	w.do("ann", &state.CreateConversation{
+		ID: "tea", Preset: state.PresetBasic, Name: "Tea", Members: []wire.UserID{"ben"},
+		Properties: []state.Property{{Name: "attr", Value: []byte(`{"level":3}`)}},
+	})
+	w.do("ann", &state.CreateConversation{ID: "milk", Preset: state.PresetBasic, Name: "Milk"})
+	w.do("ben", &state.CreateConversation{ID: "rum", Preset: state.PresetBasic, Name: "Rum"})
+	w.do("ann", &state.CreateConversation{ID: "pub", Preset: state.PresetRoom, Name: "Pub"})
+	w.do("", &state.CreateConversation{ID: "news", Preset: state.PresetSystem, Name: "News"})
+	w.do("ann", &state.AddMembers{Conversation: "news", Users: []wire.UserID{"ann"}})
+	w.do("ann", &state.CreateConversation{ID: "gone", Preset: state.PresetTemporary, Members: []wire.UserID{"ben"}})
+	w.say("ann", "in the tea")
+	w.do("ben", &state.SendMessage{Conversation: "rum", Body: []byte("secret")})
+}
+
+func found(m *Matches) string {
+	var ids []string
+	for _, d := range m.Documents {
+		ids = append(ids, string(d.Conversation))
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestLM028_Find(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	all := []wire.ConversationID{"tea", "milk", "rum", "pub", "news", "gone", "none"}
+	for _, c := range []struct {
+		find Find
+		want string
+	}{
+		{Find{Of: all, Limit: 10}, "rum tea milk news pub"}, // what was spoken in last is first
+		{Find{All: true, Limit: 10}, "rum tea milk news pub"},
+		{Find{All: true, Limit: 2}, "rum tea"},
+		{Find{All: true, Limit: 10, Sort: "name"}, "milk news pub rum tea"},
+		{Find{All: true, Limit: 10, Where: json.RawMessage(`{"m":"ann"}`)}, "tea milk"},
+		{Find{All: true, Limit: 10, Where: json.RawMessage(`{"tr":true}`)}, "pub"},
+		{Find{All: true, Limit: 10, Where: json.RawMessage(`{"sys":true}`)}, "news"},
+		{Find{All: true, Limit: 10, Where: json.RawMessage(`{"attr.level":{"$gt":2}}`)}, "tea"},
+		{Find{All: true, Limit: 10, Where: json.RawMessage(`{"name":{"$regex":"^[MT]"},"m":{"$size":1}}`)}, "milk"},
+		{Find{Of: all, Limit: 10, Temporary: true}, "gone"}, // only when it is named as such
+		{Find{All: true, Limit: 0}, ""},
+	} {
+		a := w.mustAsk("ann", &Request{Find: &c.find})
+		if got := found(a.Find); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.find, got, c.want)
+		}
+	}
+	for _, bad := range []Find{{Where: json.RawMessage(`{"a":{"$x":1}}`)}, {Sort: "-"}, {Limit: MaxFound + 1}} {
+		if _, err := w.ask("ann", &Request{Find: &bad}); err == nil {
+			t.Errorf("%+v is answered", bad)
+		}
+	}
+}
+
+// TestLM029_Documents: without members on request, and with the last message only
+// where the asker may see it.
+func TestLM029_Documents(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	a := w.mustAsk("ann", &Request{Find: &Find{Of: []wire.ConversationID{"tea", "rum", "news"}, Limit: 10, Last: true, Compact: true}})
+	var got []string
+	for _, d := range a.Find.Documents {
+		columns, err := d.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := "-"
+		if d.Last != nil {
+			last = string(d.Last.Body)
+		}
+		got = append(got, fmt.Sprintf("%s m=%v last=%s in=%v count=%d", columns["name"], columns["m"], last, d.Joined > 0, d.MemberCount))
+	}
+	want := "Rum m=<nil> last=- in=false count=1\nTea m=<nil> last=in the tea in=true count=2\nNews m=<nil> last=- in=true count=1"
+	if got := strings.Join(got, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestMemberships(t *testing.T) {
+	w := newWorld(t)
+	for i := range 3 {
+		w.do("ann", &state.CreateConversation{ID: wire.ConversationID(fmt.Sprint("c", i)), Preset: state.PresetBasic})
+	}
+	if _, err := w.ask("ben", &Request{Memberships: &Memberships{User: "ann", Limit: 10}}); refusal(err) != state.Forbidden {
+		t.Errorf("ben asks for what ann is in: %v", err)
+	}
+	w.mustAsk("", &Request{Memberships: &Memberships{User: "ann", Limit: 10}})
+}
+
+func TestMembers(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	a := w.mustAsk("eve", &Request{Members: &Members{Conversation: "tea", Limit: 1}})
+	if m := a.Members; m.Count != 2 || !m.More || len(m.Members) != 1 || m.Members[0].User != "ann" || m.Members[0].Role != state.RoleOwner {
+		t.Errorf("the members are %+v", a.Members)
+	}
+	if a := w.mustAsk("eve", &Request{Members: &Members{Conversation: "tea"}}); a.Members.Count != 2 || len(a.Members.Members) != 0 {
+		t.Errorf("the count is %+v", a.Members)
+	}
+	if _, err := w.ask("eve", &Request{Members: &Members{Conversation: "none"}}); refusal(err) != state.NotFound {
+		t.Errorf("no conversation: %v", err)
+	}
+}
