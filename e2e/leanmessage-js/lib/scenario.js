@@ -1,0 +1,214 @@
+// Scenarios: each runs once for each version of the SDK, on clients of its own.
+import assert from 'node:assert/strict';
+import { createHmac, randomBytes } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { Device, patience } from './device.js';
+import { Front, place } from './front.js';
+import { versions, typedMessages } from './sdk.js';
+import { insist } from './steadfast.js';
+
+export * from './sdk.js';
+export { assert, patience };
+
+const { nodes, app, control } = JSON.parse(process.env.QUORATE_E2E ?? '{"nodes":[]}');
+const killing = Boolean(process.env.KILL);
+let turn = 0;
+
+/** Scenarios of one area, several at a time: they share nothing but the cluster. */
+export function area(name, body, { together = 6 } = {}) {
+  describe(name, { concurrency: together }, body);
+}
+
+/**
+ * A scenario, named by the ids that it proves. One that is fleeting depends on
+ * what nobody stores; while nodes are killed it has three tries.
+ */
+export function scenario(name, body, { sdks = Object.keys(versions), timeout = 45_000, fleeting = false } = {}) {
+  const limit = killing ? 240_000 : timeout;
+  for (const sdk of sdks) {
+    test(`${name} (${sdk})`, { timeout: limit }, async () => {
+      for (let tries = killing && fleeting ? 3 : 1; ; tries--) {
+        const world = new World(versions[sdk]);
+        try {
+          await body(world);
+          return;
+        } catch (error) {
+          if (tries <= 1) throw error;
+        } finally {
+          await world.close();
+        }
+      }
+    });
+  }
+}
+
+/** What a scenario has: the cluster, and devices that end with it. */
+export class World {
+  #salt = randomBytes(5).toString('hex');
+  #devices = [];
+  #links = [];
+
+  constructor(sdk) {
+    this.sdk = sdk;
+    this.app = app;
+    this.nodes = nodes;
+  }
+
+  /** The client id of a name, nobody else's. */
+  id(name) {
+    return `${name}-${this.#salt}`;
+  }
+
+  ids(...names) {
+    return names.map((name) => this.id(name));
+  }
+
+  /** A Realtime at a node, without a client. */
+  realtime(name, { node = turn++ % nodes.length, sdk = this.sdk, link, ...options } = {}) {
+    const IM = sdk.load();
+    const device = new Device(name, IM);
+    const home = nodes[node];
+    const server = sdk.server(killing ? `http://${home.front}` : home.http, home.secure);
+    const all = [...nodes.slice(node), ...nodes.slice(0, node)];
+    const sockets = link
+      ? { RTMServers: [`ws://${link.address}${socketPath}`] }
+      : sdk.name === 'JS4' && options.throughRouter !== true
+        ? { RTMServers: all.slice(0, killing ? 3 : 1).map((n) => `${n.http.replace('http', 'ws')}${socketPath}`) }
+        : {};
+    delete options.throughRouter;
+    const plugins = [typedMessages(IM).TypedMessagesPlugin, ...device.plugins, ...(options.plugins ?? [])];
+    device.realtime = new IM.Realtime({ appId: app.id, appKey: app.key, server, ...sockets, ...options, plugins });
+    device.typed = typedMessages(IM);
+    device.node = home;
+    this.#devices.push(device);
+    return device;
+  }
+
+  /**
+   * A device with an open client. at: the options of its Realtime; the rest is
+   * what createIMClient takes.
+   */
+  async open(name, { at = {}, as = this.id(name), ...options } = {}) {
+    const device = this.realtime(name, at);
+    const create = () => device.realtime.createIMClient(as, options);
+    device.im = await (killing ? insist(create, patience) : create());
+    return device;
+  }
+
+  /** Several devices of different users, on different nodes. */
+  opened(...names) {
+    return Promise.all(names.map((name) => this.open(name)));
+  }
+
+  /**
+   * A conversation of several, each with a device: the devices, and what each has
+   * of the conversation. The first makes it.
+   */
+  async chat(names, properties = {}) {
+    const devices = await this.opened(...names);
+    const [first, ...others] = devices;
+    const made = await first.im.createConversation({ members: others.map((d) => d.id), unique: false, ...properties });
+    const rooms = [made, ...(await Promise.all(others.map((d) => d.im.getConversation(made.id))))];
+    return { devices, rooms };
+  }
+
+  /** A TCP link to a node that can be cut. */
+  async link(node = 0) {
+    const link = await new Front([place(nodes[node].http)]).listen();
+    this.#links.push(link);
+    return link;
+  }
+
+  /** Asks the REST API of a node with the master key. */
+  async rest(method, path, body, { key = `${app.master_key},master`, node = 0, headers = {} } = {}) {
+    const home = killing ? `http://${nodes[node].front}` : nodes[node].http;
+    const answer = await fetch(home + path, {
+      method,
+      headers: { 'X-LC-Id': app.id, 'X-LC-Key': key, 'Content-Type': 'application/json', ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    const json = text ? JSON.parse(text) : {};
+    if (!answer.ok) {
+      throw Object.assign(new Error(`${method} ${path}: ${answer.status} ${text}`), { status: answer.status, code: json.code });
+    }
+    return json;
+  }
+
+  async close() {
+    await Promise.all(this.#devices.map((device) => leave(device)));
+    for (const link of this.#links) link.close();
+  }
+}
+
+/** Where the socket of the dialect is, on a node. */
+export const socketPath = '/leanmessage/v1';
+
+/** Logs a device out; if its connection is down it only goes away. */
+async function leave(device) {
+  const away = new Promise((resolve) => {
+    setTimeout(resolve, 1_000).unref();
+  });
+  await Promise.race([Promise.resolve(device.im?.close()).catch(() => {}), away]);
+  try {
+    device.realtime.pause();
+  } catch {
+    // it had no connection
+  }
+}
+
+/** Asserts that a promise is refused with a code of the protocol. */
+export async function refused(code, promise) {
+  await assert.rejects(promise, (error) => {
+    assert.equal(error.code, code, `refused with ${error.code} (${error.message}), want ${code}`);
+    return true;
+  });
+}
+
+/** Waits until a condition holds. */
+export async function until(what, holds, within = patience) {
+  const deadline = Date.now() + within;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`not in ${within} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Kills a node, or starts it again. */
+export async function tell(verb, node) {
+  const answer = await fetch(`${control}/${verb}/${node.name}`, { method: 'POST' });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
+/** Signs as an app's own server does; sign.stamp stands for time and nonce. */
+export function sign(...parts) {
+  const timestamp = Date.now();
+  const nonce = randomBytes(8).toString('hex');
+  const stamps = new Map([[sign.stamp, `${timestamp}:${nonce}`], [sign.nonceFirst, `${nonce}:${timestamp}`]]);
+  const signed = parts.map((part) => stamps.get(part) ?? part).join(':');
+  return { signature: createHmac('sha1', app.master_key).update(signed).digest('hex'), timestamp, nonce };
+}
+sign.stamp = Symbol('time and nonce');
+sign.nonceFirst = Symbol('nonce and time');
+
+/** A text message of the device's SDK. */
+export function text(device, words) {
+  return new device.IM.TextMessage(words);
+}
+
+/** Matches messages of these words. */
+export const says = (words) => (message) => message.text === words;
+
+/** Matches events of a conversation, whose payload is this. */
+export function of(conversation, payload = {}) {
+  return (got, where) => {
+    if (where.id !== conversation.id) return false;
+    return Object.entries(payload).every(([key, want]) => {
+      const have = got[key];
+      return Array.isArray(want) ? isDeepStrictEqual([...have].sort(), [...want].sort()) : have === want;
+    });
+  };
+}
