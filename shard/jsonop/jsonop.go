@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Op is what is done. Its numbers are durable: add at the end, never renumber.
@@ -26,7 +27,7 @@ const (
 
 // Errors of operations that cannot be done.
 var (
-	ErrPath  = errors.New("jsonop: something on the path is not an object")
+	ErrPath  = errors.New("jsonop: something on the path is not an object, or a key is not UTF-8")
 	ErrValue = errors.New("jsonop: the value is not what the operation needs, or what stands there is not")
 	ErrOp    = errors.New("jsonop: no such operation")
 )
@@ -40,7 +41,7 @@ func Apply(old any, present bool, path []string, op Op, value any) (changed any,
 		return applyHere(old, present, op, value)
 	}
 	object, ok := old.(map[string]any)
-	if !ok && present {
+	if !ok && present || !utf8.ValidString(path[0]) {
 		return nil, false, ErrPath
 	}
 	child, has := object[path[0]]

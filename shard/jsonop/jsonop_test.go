@@ -49,6 +49,7 @@ func TestLM025_Operations(t *testing.T) {
 		{"set keeps what HTML would escape", ``, "a", Set, `"<&>"`, `{"a":"<&>"}`, nil},
 		{"set through a number", `{"a":1}`, "a.b", Set, `2`, ``, ErrPath},
 		{"set through null", `{"a":null}`, "a.b", Set, `2`, ``, ErrPath},
+		{"set at what is no text", ``, "a.\xff", Set, `2`, ``, ErrPath},
 		{"delete", `{"a":{"b":1,"c":2}}`, "a.b", Delete, ``, `{"a":{"c":2}}`, nil},
 		{"delete what is not there makes nothing", `{"c":1}`, "a.b", Delete, ``, `{"c":1}`, nil},
 		{"delete in nothing", ``, "a.b", Delete, ``, ``, nil},
