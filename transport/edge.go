@@ -114,12 +114,15 @@ type Edge struct {
 	mu      struct {
 		sync.Mutex
 		closed bool
-		conns  map[uint64]*clientConn // by number
+		conns  map[uint64]traveller // by number
 		number uint64                 // of the last one
 		stops  []func()               // each makes a listener accept no more
 		ends   []func()               // each frees what a listener's connections needed
 	}
 }
+
+// traveller is a connection that can be told to go elsewhere, which closes it.
+type traveller interface{ goAway() }
 
 type edgeStats struct {
 	accepted, refused, retries atomic.Int64
@@ -145,7 +148,7 @@ func NewEdge(serve func(ClientConn), opts EdgeOptions) *Edge {
 		web:  newGate(opts.MaxPending, opts.MaxPendingPerPrefix),
 		rate: rate.NewLimiter(rate.Limit(opts.HandshakeRate), opts.HandshakeRate),
 	}
-	e.mu.conns = make(map[uint64]*clientConn)
+	e.mu.conns = make(map[uint64]traveller)
 	return e
 }
 
@@ -173,12 +176,14 @@ func (e *Edge) enter(remote string) (*ticket, error) {
 // run serves one connection on this goroutine, which the edge waits for.
 func (e *Edge) run(base Conn, kind string, t *ticket) {
 	conn := &clientConn{Conn: base, kind: kind, edge: e, ticket: t, until: time.Now().Add(e.opts.SignInTimeout)}
-	if err := e.add(conn); err != nil {
+	number, err := e.add(conn)
+	if err != nil {
 		e.stats.refused.Add(1)
 		_ = base.Close(closeOf(err), "")
 		t.leave()
 		return
 	}
+	conn.number = number
 	e.stats.accepted.Add(1)
 	base.SetReadLimit(e.opts.HelloBytes)
 	_ = base.SetReadDeadline(conn.until)
@@ -199,25 +204,25 @@ func (e *Edge) proceed(conn *clientConn) {
 		return
 	}
 	_ = conn.Close(CloseNormal, "")
-	e.remove(conn)
+	e.remove(conn.number)
 	if conn.ticket != nil {
 		conn.ticket.leave()
 	}
 }
 
-func (e *Edge) add(conn *clientConn) error {
+// add notes a connection, and returns its number.
+func (e *Edge) add(conn traveller) (uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case e.mu.closed:
-		return ErrClosed
+		return 0, ErrClosed
 	case len(e.mu.conns) >= e.opts.MaxConns:
-		return fmt.Errorf("%w: %d connections", ErrRefused, len(e.mu.conns))
+		return 0, fmt.Errorf("%w: %d connections", ErrRefused, len(e.mu.conns))
 	}
 	e.mu.number++
-	conn.number = e.mu.number
-	e.mu.conns[conn.number] = conn
-	return nil
+	e.mu.conns[e.mu.number] = conn
+	return e.mu.number, nil
 }
 
 // closeOf says why an edge does not take a connection.
@@ -228,10 +233,10 @@ func closeOf(err error) CloseCode {
 	return CloseOverloaded
 }
 
-func (e *Edge) remove(conn *clientConn) {
+func (e *Edge) remove(number uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.mu.conns, conn.number)
+	delete(e.mu.conns, number)
 }
 
 // start runs work in a goroutine that Close waits for. It is ErrClosed after
@@ -299,7 +304,7 @@ func (e *Edge) Close() error {
 	}
 	var closing sync.WaitGroup
 	for _, conn := range conns {
-		closing.Go(func() { _ = conn.Close(CloseGoingAway, "the node stops") })
+		closing.Go(conn.goAway)
 	}
 	closing.Wait()
 	e.running.Wait()
@@ -332,6 +337,8 @@ type clientConn struct {
 	next     func()    // what serves it on; the serving goroutine's own
 	signedIn atomic.Bool
 }
+
+func (c *clientConn) goAway() { _ = c.Close(CloseGoingAway, "the node stops") }
 
 func (c *clientConn) Kind() string { return c.kind }
 

@@ -55,7 +55,7 @@ func Check(key string, a Action, g Given, w Window) error {
 	case !a.clear():
 		return ErrAmbiguous
 	}
-	made := millis(g.Timestamp)
+	made := Millis(g.Timestamp)
 	switch {
 	case made > w.Now+ahead.Milliseconds(), made < w.Now-Life.Milliseconds():
 		return ErrExpired
@@ -83,7 +83,8 @@ func Sign(key string, a Action, timestamp int64, nonce string) string {
 	return hex.EncodeToString(digest(key, a.lines(strconv.FormatInt(timestamp, 10), nonce)[0]))
 }
 
-func millis(timestamp int64) int64 {
+// Millis is the time of a signature in milliseconds, whichever way it was given.
+func Millis(timestamp int64) int64 {
 	if timestamp < secondsBelow {
 		return timestamp * 1000
 	}

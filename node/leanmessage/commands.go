@@ -1,0 +1,161 @@
+package leanmessage
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// op names a command: what it is about, and what it wants. The op of those
+// without one is 0.
+type op struct {
+	cmd leanpb.CommandType
+	op  leanpb.OpType
+}
+
+func opOf(in *leanpb.GenericCommand) op {
+	if in.Op == nil {
+		return op{cmd: in.GetCmd()}
+	}
+	return op{in.GetCmd(), in.GetOp()}
+}
+
+// handler does a command in a goroutine of its own. The reply has its cmd, op
+// and payload; nil: there is none.
+type handler func(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error)
+
+// starter begins a command on the reading goroutine: it does not block. done is
+// called once, from any goroutine.
+type starter func(ctx context.Context, c *client, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error))
+
+// command is an entry of the table: one of the two is set.
+type command struct {
+	handle handler
+	start  starter
+}
+
+// allCommands merges the tables of the groups.
+func allCommands() map[op]command {
+	all := map[op]command{}
+	for _, group := range []map[op]command{sessionCommands(), messageCommands(), conversationCommands()} {
+		maps.Copy(all, group)
+	}
+	return all
+}
+
+// request is one command of a client that is being done. Its number is its
+// session's, and the origin's of what it changes.
+type request struct {
+	number uint64
+	in     *leanpb.GenericCommand
+}
+
+type requestKey struct{}
+
+func withRequest(ctx context.Context, r *request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// requestOf returns the number of the request that ctx is of; 0: of none.
+func requestOf(ctx context.Context) uint64 {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.number
+	}
+	return 0
+}
+
+// origin says that a change comes from this session, and from the request that
+// ctx is of.
+func (c *client) origin(ctx context.Context) state.Origin {
+	return state.Origin{Node: string(c.host().Self()), Session: c.id, Request: requestOf(ctx)}
+}
+
+// header is the header of a change that the session asks for: its token is of
+// this try alone, so that the node may ask again.
+func (c *client) header(ctx context.Context) state.Header {
+	return state.Header{App: c.app, Actor: c.user, Origin: c.origin(ctx), Token: state.Token{Random: rand.Text()}}
+}
+
+// dispatch does a command for a session. It blocks while too many are being
+// done.
+func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
+	todo, ok := s.door.commands[opOf(in)]
+	if !ok {
+		s.refuse(in, errorf(CodeUnparseable, "the command %s/%s is not known", in.GetCmd(), in.GetOp()))
+		return
+	}
+	s.places <- struct{}{}
+	r := &request{number: c.begin(), in: in}
+	ctx, cancel := context.WithTimeout(withRequest(c.life, r), s.door.opts.RequestTimeout)
+	done := func(reply *leanpb.GenericCommand, err error) {
+		cancel()
+		<-s.places
+		c.answer(r, reply, err)
+	}
+	if todo.start != nil {
+		todo.start(ctx, c, in, done)
+		return
+	}
+	c.host().Go(func(context.Context) {
+		done(todo.handle(ctx, c, in))
+	})
+}
+
+// answersWithout tells the commands that are answered also when they have no i:
+// some clients come back and ping so.
+func answersWithout(in *leanpb.GenericCommand) bool {
+	switch in.GetCmd() {
+	case leanpb.CommandType_echo, leanpb.CommandType_login:
+		return true
+	case leanpb.CommandType_session:
+		return in.GetOp() == leanpb.OpType_open
+	default:
+		return false
+	}
+}
+
+// reply completes and encodes the reply to a command; nil: there is none.
+func (s *socket) reply(in *leanpb.GenericCommand, peer string, out *leanpb.GenericCommand) []byte {
+	if out == nil || in.I == nil && !answersWithout(in) {
+		return nil
+	}
+	out.I = in.I
+	if peer != "" {
+		out.PeerId = proto.String(peer)
+	}
+	if out.Service == nil {
+		out.Service = proto.Int32(serviceConversations)
+	}
+	out.ServerTs = proto.Int64(s.door.host.Millis())
+	return encode(out)
+}
+
+// refuse answers a command with an error, for the session it names.
+func (s *socket) refuse(in *leanpb.GenericCommand, e *Error) {
+	s.queue(s.reply(in, in.GetPeerId(), errorCommand(e)))
+}
+
+func errorCommand(e *Error) *leanpb.GenericCommand {
+	return &leanpb.GenericCommand{Cmd: leanpb.CommandType_error.Enum(), ErrorMessage: e.encode()}
+}
+
+// The services that a command can be of.
+const (
+	servicePush          = 0
+	serviceLiveQuery     = 1
+	serviceConversations = 2
+)
+
+// encode never fails: the door sets what is required.
+func encode(m *leanpb.GenericCommand) []byte {
+	b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return b
+}

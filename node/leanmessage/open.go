@@ -1,0 +1,376 @@
+package leanmessage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/node/leansign"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// errNoApp closes a socket whose app is not known, or is not the socket's.
+var errNoApp = errors.New("leanmessage: no such app")
+
+// wait runs work in a goroutine of its own, and returns when it is done: what
+// changes the sessions of a socket is done one after another, and the reading
+// goroutine's stack stays small.
+func (s *socket) wait(work func(ctx context.Context)) {
+	done := make(chan struct{})
+	s.door.host.Go(func(ctx context.Context) {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(ctx, s.door.opts.RequestTimeout)
+		defer cancel()
+		work(ctx)
+	})
+	<-done
+}
+
+// bind finds the app that a command names. A socket is of one app for good.
+func (s *socket) bind(ctx context.Context, in *leanpb.GenericCommand) error {
+	id := wire.AppID(in.GetAppId())
+	if t := s.tenant.Load(); t != nil && id == "" {
+		id = t.ID
+	} else if t != nil && id != t.ID {
+		return errNoApp
+	}
+	app, ok, err := s.door.host.App(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return errNoApp
+	}
+	s.tenant.Store(s.door.tenantOf(app))
+	return nil
+}
+
+// open opens a session, or brings one that is open here up to date.
+func (s *socket) open(in *leanpb.GenericCommand) {
+	s.wait(func(ctx context.Context) {
+		err := s.bind(ctx, in)
+		if err == nil {
+			err = s.openSession(ctx, in)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, errNoApp):
+			s.close(CodeAppNotAvailable, Reason(CodeAppNotAvailable))
+		case isOut(err) && in.GetSessionMessage().GetR():
+			// Who comes back waits and tries again when his socket is closed, and
+			// takes an error for the end of the session.
+			s.close(CodeInternalError, "the shard of the user does not answer")
+		default:
+			s.refuse(in, sessionCodes.failed(err))
+		}
+	})
+}
+
+// isOut tells an error of what may work a little later.
+func isOut(err error) bool {
+	e, ok := errors.AsType[*wire.Error](err)
+	return ok && e.Code.Retryable() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, tail.ErrNoRoute)
+}
+
+// sessionCodes is what refusals are for opening sessions.
+//
+//nolint:gochecknoglobals // a lookup table
+var sessionCodes = codes{
+	state.Conflict: CodeSessionConflict, state.SignedOut: CodeSignatureFailed, state.Invalid: CodeInvalidLogin, state.Limit: CodeAppQuotaExceeded,
+}
+
+// credentials are what somebody opens a session with.
+type credentials struct {
+	user      wire.UserID
+	tag       string
+	device    string
+	issued    int64 // milliseconds; 0: nothing was
+	byToken   bool
+	reconnect bool
+}
+
+func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) error {
+	who, err := s.identify(in)
+	if err != nil {
+		return err
+	}
+	if c := s.find(who.user); c != nil {
+		return c.reopen(ctx, in, who)
+	}
+	if len(s.sessions()) >= s.door.opts.MaxSessions {
+		return errorf(CodeAppQuotaExceeded, "%d sessions are open on this socket", s.door.opts.MaxSessions)
+	}
+	c, r := s.newClient(in, who)
+	if err := c.start(ctx, who); err != nil {
+		c.end()
+		c.logs.Close()
+		return err
+	}
+	s.add(c)
+	s.welcome()
+	c.host().Opened(c.session())
+	c.answer(r, c.opened(), nil)
+	c.run(c.resume)
+	return nil
+}
+
+// identify checks who opens a session. An error says 4112 only to who has shown
+// a token: others would try again at once, for ever.
+func (s *socket) identify(in *leanpb.GenericCommand) (credentials, error) {
+	m := in.GetSessionMessage()
+	who := credentials{user: wire.UserID(in.GetPeerId()), tag: m.GetTag(), device: m.GetDeviceId(), reconnect: m.GetR()}
+	if who.device == "" {
+		who.device = m.GetDeviceToken()
+	}
+	if m.GetSt() != "" {
+		return s.identifyToken(who, m.GetSt())
+	}
+	if who.user == "" {
+		who.user = wire.UserID(newName())
+	}
+	app := s.tenant.Load()
+	if err := validUser(who.user, &app.settings); err != nil {
+		return who, err
+	}
+	if app.settings.Sign.Login {
+		given := leansign.Given{Signature: m.GetS(), Timestamp: m.GetT(), Nonce: m.GetN()}
+		action := leansign.Action{Verb: leansign.Login, App: string(app.ID), Client: string(who.user)}
+		if err := leansign.Check(string(app.MasterKey), action, given, leansign.Window{Now: s.door.host.Millis()}); err != nil {
+			return who, errorf(CodeSignatureFailed, "%v", err)
+		}
+		who.issued = leansign.Millis(m.GetT())
+	}
+	return who, who.checkNames()
+}
+
+// identifyToken checks who comes back. The token remembers what he does not say
+// again.
+func (s *socket) identifyToken(who credentials, token string) (credentials, error) {
+	app := s.tenant.Load()
+	held, err := auth.VerifyLean(app.ID, app.keys(), token, time.UnixMilli(s.door.host.Millis()))
+	if err == nil && who.user != "" && who.user != held.User {
+		err = auth.ErrRefused
+	}
+	if err != nil {
+		return who, errorf(CodeSessionTokenExpired, "the session's token is not good")
+	}
+	who.user, who.byToken, who.issued = held.User, true, held.Issued.UnixMilli()
+	if who.tag == "" {
+		who.tag = held.Tag
+	}
+	if who.device == "" {
+		who.device = held.Device
+	}
+	return who, who.checkNames()
+}
+
+// maxClientID is how many characters a client id may have.
+const maxClientID = 64
+
+func validUser(user wire.UserID, settings *door.Settings) error {
+	if n := len([]rune(string(user))); n > maxClientID {
+		return errorf(CodeInvalidLogin, "the client id has %d characters, want at most %d", n, maxClientID)
+	}
+	if err := wire.ValidID(string(user)); err != nil {
+		return errorf(CodeInvalidLogin, "the client id %v", err)
+	}
+	if settings.Allow.StrictIDs && !isStrictID(string(user)) {
+		return errorf(CodeInvalidLogin, "the client id has other characters than letters, digits, _ and -, or begins with a digit")
+	}
+	return nil
+}
+
+func isStrictID(id string) bool {
+	for i, r := range id {
+		switch {
+		case r == '_', r == '-', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z':
+		case r >= '0' && r <= '9' && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// noTag is a tag that is none.
+const noTag = "default"
+
+func (w *credentials) checkNames() error {
+	if w.tag == noTag {
+		w.tag = ""
+	}
+	if w.tag != "" && wire.ValidID(w.tag) != nil {
+		return errorf(CodeInvalidLogin, "the tag %v", wire.ValidID(w.tag))
+	}
+	if wire.ValidID(w.device) != nil {
+		w.device = "" // some send a token of a push service, which may be longer
+	}
+	return nil
+}
+
+// newClient makes a session, to which nothing is pushed before the request is
+// answered.
+func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client, *request) {
+	c := &client{
+		id: s.door.nextID(), name: newName(), socket: s, app: s.tenant.Load().ID, user: who.user, tag: who.tag,
+	}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.mu.session = session{device: who.device, issued: who.issued}
+	c.mu.say(in.GetSessionMessage())
+	r := &request{number: c.begin(), in: in}
+	c.mu.held = []outgoing{{cause: r.number}}
+	return c, r
+}
+
+// say takes what a client says of itself when it opens.
+func (s *session) say(m *leanpb.SessionCommand) {
+	if m.ConfigBitmap != nil {
+		s.bitmap = m.GetConfigBitmap()
+	}
+	s.unreadSince, s.patchSince = m.GetLastUnreadNotifTime(), m.GetLastPatchTime()
+}
+
+// start begins to follow the user's log, takes the tag, and looks whether the
+// session may be.
+func (c *client) start(ctx context.Context, who credentials) error {
+	if err := c.followUser(ctx); err != nil {
+		return err
+	}
+	if err := c.takeTag(ctx, who); err != nil {
+		return err
+	}
+	held, err := c.held(ctx)
+	if err != nil {
+		return err
+	}
+	// It follows its log already: what happens from here on, it is pushed.
+	if who.issued != 0 && who.issued < held.ValidAfter {
+		if who.byToken {
+			return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
+		}
+		return errorf(CodeSignatureFailed, "the user was logged out after the signature was made")
+	}
+	if holder, ok := ask.Holder(held, c.tag); c.tag != "" && (!ok || holder.Session != c.name) {
+		return errorf(CodeSessionConflict, "another session has taken the tag")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.validAfter = held.ValidAfter
+	return nil
+}
+
+// followUser follows the user's log from its end.
+func (c *client) followUser(ctx context.Context) error {
+	log := state.LogKey{App: c.app, User: c.user}
+	return c.follow(ctx, tail.Request{Log: log, FromEnd: true})
+}
+
+// follow follows a log, and waits until it does. Only Log, After and FromEnd are
+// to be set.
+func (c *client) follow(ctx context.Context, r tail.Request) error {
+	started := make(chan error, 1)
+	r.User, r.Sink, r.Set = c.user, c, &c.logs
+	r.Done = func(_ tail.Started, err error) { started <- err }
+	sub, err := c.host().Follow(r)
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+		c.host().Unfollow(sub)
+		return ctx.Err()
+	}
+}
+
+// takeTag takes the session's tag from whoever holds it. Who comes back does not
+// take it from another device.
+func (c *client) takeTag(ctx context.Context, who credentials) error {
+	if who.tag == "" {
+		return nil
+	}
+	result, err := c.host().Change(ctx, state.Header{App: c.app, Actor: c.user}, &state.Login{
+		User: c.user, Tag: who.tag, Session: c.name, Node: string(c.host().Self()), Device: who.device, Reconnect: who.reconnect,
+	})
+	if err != nil {
+		return err
+	}
+	if result.Refusal != state.None {
+		return sessionCodes.refused(result.Refusal, result.Text)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.login = result.Login
+	return nil
+}
+
+// held asks the user's shard what his sessions hold.
+func (c *client) held(ctx context.Context) (*state.Sessions, error) {
+	a, err := c.host().Ask(ctx, c.app, c.user, string(c.user), &ask.Request{Sessions: &ask.Sessions{}})
+	if err != nil {
+		return nil, err
+	}
+	if a.Sessions == nil {
+		return nil, errorf(CodeInternalError, "no answer about the user")
+	}
+	return a.Sessions, nil
+}
+
+// reopen answers a client that opens a session which is open here: it is the
+// same one, and gets what it says it has missed.
+func (c *client) reopen(ctx context.Context, in *leanpb.GenericCommand, who credentials) error {
+	held, err := c.held(ctx)
+	if err != nil {
+		return err
+	}
+	if who.issued != 0 && who.issued < held.ValidAfter {
+		return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
+	}
+	r := &request{number: c.begin(), in: in}
+	c.mu.Lock()
+	c.mu.say(in.GetSessionMessage())
+	c.mu.held = append(c.mu.held, outgoing{cause: r.number})
+	c.mu.Unlock()
+	c.answer(r, c.opened(), nil)
+	c.run(c.resume)
+	return nil
+}
+
+// opened is the reply to who has opened a session.
+func (c *client) opened() *leanpb.GenericCommand {
+	return &leanpb.GenericCommand{
+		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_opened.Enum(), SessionMessage: c.token(),
+	}
+}
+
+// token is a fresh token of the session. An app without a master key has none.
+func (c *client) token() *leanpb.SessionCommand {
+	host := c.host()
+	life := min(c.door().opts.TokenLife, c.tenant().settings.Time.SessionToken)
+	token, err := auth.IssueLean(auth.LeanSession{
+		App: c.app, User: c.user, Tag: c.tag, Device: c.now().device, Issued: time.UnixMilli(host.Millis()),
+	}, c.tenant().keys(), life)
+	if err != nil {
+		c.door().opts.Logger.Warn("a session has no token", "app", c.app, "error", err)
+		return &leanpb.SessionCommand{}
+	}
+	return &leanpb.SessionCommand{St: proto.String(token), StTtl: proto.Int32(int32(life / time.Second))}
+}
+
+// newName makes an id: of a session, or of a client that names none.
+func newName() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}

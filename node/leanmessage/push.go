@@ -1,0 +1,100 @@
+package leanmessage
+
+import (
+	"maps"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// outgoing is one push: the frame, or its beginning and a rest that sessions
+// share.
+type outgoing struct {
+	head, body []byte
+	cause      uint64 // the request of this session that caused it; 0: none
+}
+
+func (o *outgoing) size() int { return len(o.head) + len(o.body) }
+
+// translator says what a session is pushed for an entry of a batch. It is called
+// with a lock of the edge held, and the batch and its entries are shared with
+// other sessions: it changes none of them.
+type translator func(c *client, b *tail.Batch, e *state.Entry) []outgoing
+
+type translators map[state.EntryKind]translator
+
+// allTranslators merges the tables of the groups.
+func allTranslators() translators {
+	all := translators{state.EntryKicked: kicked, state.EntryTagTaken: tagTaken}
+	maps.Copy(all, messageEntries())
+	maps.Copy(all, conversationEntries())
+	return all
+}
+
+// Deliver implements tail.Sink.
+func (c *client) Deliver(b *tail.Batch) bool {
+	if b.Behind {
+		if b.Log.User != "" {
+			c.run(c.check)
+		}
+		c.readBack(b)
+	}
+	var out []outgoing
+	for _, e := range b.Entries {
+		out = append(out, c.translate(b, e)...)
+	}
+	return c.send(out, b.Ended)
+}
+
+// translate says what an entry is to this session, and which of its requests
+// caused it.
+func (c *client) translate(b *tail.Batch, e *state.Entry) []outgoing {
+	t := c.door().entries[e.Kind]
+	if t == nil {
+		return nil
+	}
+	out := t(c, b, e)
+	if cause := c.causeOf(e.Origin); cause != 0 {
+		for i := range out {
+			out[i].cause = cause
+		}
+	}
+	return out
+}
+
+// causeOf returns the request of this session that a change comes from; 0: it
+// comes from elsewhere.
+func (c *client) causeOf(o state.Origin) uint64 {
+	if o.Session != c.id || o.Node != string(c.host().Self()) {
+		return 0
+	}
+	return o.Request
+}
+
+// DeliverCursor implements tail.Sink.
+func (c *client) DeliverCursor(cursor tail.Cursor) { c.send(c.cursorPushes(cursor), true) }
+
+// DeliverTransient implements tail.Sink.
+func (c *client) DeliverTransient(t *tail.Transient) { c.send(c.transientPushes(t), false) }
+
+// Late implements tail.Sink.
+func (c *client) Late() { c.socket.catchUpLater() }
+
+// pushOf begins a push to this session: with its cmd and op, to be completed and
+// handed to pushed.
+func (c *client) pushOf(cmd leanpb.CommandType, o leanpb.OpType) *leanpb.GenericCommand {
+	m := &leanpb.GenericCommand{
+		Cmd: cmd.Enum(), PeerId: proto.String(string(c.user)), Service: proto.Int32(serviceConversations),
+		ServerTs: proto.Int64(c.host().Millis()),
+	}
+	if o != 0 {
+		m.Op = o.Enum()
+	}
+	return m
+}
+
+// pushed encodes a push.
+func pushed(m *leanpb.GenericCommand) outgoing { return outgoing{head: encode(m)} }

@@ -1,0 +1,165 @@
+package leanmessage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// socket is one connection and the sessions on it.
+type socket struct {
+	door    *Door
+	conn    Conn
+	offline bool          // it wants the messages it has missed, not how many they are
+	places  chan struct{} // one for each command that is being done
+	writers sync.WaitGroup
+	tenant  atomic.Pointer[tenant] // the app that it is bound to, once it is
+
+	// The reading goroutine's own.
+	signedIn bool      // there was a session or a login
+	until    time.Time // when that is too late
+
+	mu      sync.Mutex
+	q       queue     // guarded by mu
+	clients []*client // in the order in which they opened; guarded by mu
+}
+
+func newSocket(d *Door, conn Conn) *socket {
+	return &socket{
+		door: d, conn: conn, places: make(chan struct{}, d.opts.MaxInFlight),
+		offline: conn.Subprotocol() == transport.LeanProtobuf1 || conn.Subprotocol() == transport.LeanBase641,
+	}
+}
+
+// serve reads the socket until it ends, and ends its sessions.
+func (s *socket) serve() error {
+	err := s.read()
+	s.close(s.statusOf(err), "")
+	s.writers.Wait()
+	for _, c := range s.sessions() {
+		c.finish(false)
+	}
+	return err
+}
+
+// read hands commands on until the connection ends.
+func (s *socket) read() error {
+	s.until = time.Now().Add(s.door.opts.LoginTimeout)
+	if err := s.conn.SetReadDeadline(s.until); err != nil {
+		return fmt.Errorf("bound the sign-in: %w", err)
+	}
+	for s.awaitRoom() {
+		b, err := s.conn.ReadMessage()
+		if err != nil {
+			return err
+		}
+		in := &leanpb.GenericCommand{}
+		if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(b, in); err != nil {
+			return fmt.Errorf("%w: %w", transport.ErrMalformed, err)
+		}
+		s.take(in)
+	}
+	return transport.ErrClosed
+}
+
+// statusOf says what a socket is closed with when reading it has failed.
+func (s *socket) statusOf(err error) int {
+	switch {
+	case errors.Is(err, transport.ErrFrameTooLarge):
+		return CodeFrameTooLong
+	case errors.Is(err, transport.ErrMalformed):
+		return CodeUnparseable
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.signedIn:
+		return CodeReadTimeout
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return CodeLoginTimeout
+	default:
+		return statusNormal
+	}
+}
+
+// take does one command, on the reading goroutine.
+func (s *socket) take(in *leanpb.GenericCommand) {
+	if do := s.socketCommand(in); do != nil {
+		do(in)
+		return
+	}
+	c := s.sessionOf(in)
+	if c == nil {
+		s.refuse(in, errorf(CodeSessionRequired, "no session of %q is open here", in.GetPeerId()))
+		return
+	}
+	s.dispatch(c, in)
+}
+
+// welcome says that the client is no stranger any more.
+func (s *socket) welcome() {
+	if s.signedIn {
+		return
+	}
+	s.signedIn = true
+	s.conn.SignedIn()
+	if s.conn.SetSilence(s.door.opts.Silence) != nil {
+		s.close(CodeInternalError, "")
+	}
+}
+
+// sessionOf returns the session that a command is for: the one it names, or else
+// the first one that is open; nil: there is none.
+func (s *socket) sessionOf(in *leanpb.GenericCommand) *client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in.PeerId == nil && len(s.clients) > 0 {
+		return s.clients[0]
+	}
+	return s.findLocked(wire.UserID(in.GetPeerId()))
+}
+
+func (s *socket) findLocked(user wire.UserID) *client {
+	i := slices.IndexFunc(s.clients, func(c *client) bool { return c.user == user })
+	if i < 0 {
+		return nil
+	}
+	return s.clients[i]
+}
+
+func (s *socket) find(user wire.UserID) *client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.findLocked(user)
+}
+
+func (s *socket) sessions() []*client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.clients)
+}
+
+func (s *socket) add(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, c)
+}
+
+func (s *socket) forget(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = slices.DeleteFunc(s.clients, func(o *client) bool { return o == c })
+}
+
+// goaway asks the client to go to another node.
+func (s *socket) goaway() {
+	s.queue(encode(&leanpb.GenericCommand{
+		Cmd: leanpb.CommandType_goaway.Enum(), Service: proto.Int32(serviceConversations), ServerTs: proto.Int64(s.door.host.Millis()),
+	}))
+}

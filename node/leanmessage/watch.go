@@ -1,0 +1,106 @@
+package leanmessage
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// checkPause is between two questions about a session that got no answer.
+const checkPause = 500 * time.Millisecond
+
+// kicked ends a session that was logged out by its app.
+func kicked(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
+	now := c.now()
+	switch {
+	case e.Device != "" && e.Device != now.device:
+	case e.Device == "" && e.Until <= now.validAfter: // before the session opened
+	default:
+		c.run(func(context.Context) { c.expel(CodeKickedByApp, e.Reason) })
+	}
+	return nil
+}
+
+// tagTaken ends a session whose tag a later login has. A client that comes back
+// before its old socket was found dead is not told of itself.
+func tagTaken(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
+	if c.tag == "" || e.Tag != c.tag {
+		return nil
+	}
+	c.run(func(context.Context) {
+		if now := c.now(); e.Login > now.login {
+			c.lostTag(e.Device)
+		}
+	})
+	return nil
+}
+
+// lostTag ends a session whose tag is a device's now.
+func (c *client) lostTag(device string) {
+	if own := c.now().device; device != "" && device == own {
+		c.finish(false)
+		return
+	}
+	c.expel(CodeSessionConflict, Reason(CodeSessionConflict))
+}
+
+// expel ends a session and tells its client why. The socket stays, for others.
+func (c *client) expel(code int, reason string) {
+	m := c.pushOf(leanpb.CommandType_session, leanpb.OpType_closed)
+	m.SessionMessage = &leanpb.SessionCommand{Code: proto.Int32(int32(code)), Reason: proto.String(reason)}
+	c.mu.Lock()
+	if !c.mu.ended {
+		c.socket.push(append(c.mu.held, pushed(m)), true)
+		c.mu.held, c.mu.heldBytes = nil, 0
+	}
+	c.mu.Unlock()
+	c.finish(false)
+}
+
+// check asks the user's shard whether the session may still be and holds its
+// tag, until there is an answer or the session ends.
+func (c *client) check(ctx context.Context) {
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
+		held, err := c.held(one)
+		cancel()
+		if err == nil {
+			c.judge(ctx, held)
+			return
+		}
+		timer := time.NewTimer(checkPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+func (c *client) judge(ctx context.Context, held *state.Sessions) {
+	now := c.now()
+	if held.ValidAfter > now.validAfter {
+		c.expel(CodeKickedByApp, "")
+		return
+	}
+	if c.tag == "" {
+		return
+	}
+	holder, ok := ask.Holder(held, c.tag)
+	switch {
+	case !ok:
+		// This node was taken for dead, and its sessions for lost: it takes the tag
+		// back, from nobody.
+		if err := c.takeTag(ctx, credentials{tag: c.tag, device: now.device, reconnect: true}); err != nil {
+			c.expel(CodeSessionConflict, Reason(CodeSessionConflict))
+		}
+	case holder.Session != c.name:
+		c.lostTag(holder.Device)
+	}
+}
