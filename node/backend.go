@@ -15,6 +15,7 @@ import (
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
@@ -217,25 +218,9 @@ func (b *backend) Started(s *session.Session) {
 // Ended implements session.Backend.
 func (b *backend) Ended(s *session.Session, clean bool) {
 	b.sessions.remove(s)
-	if s.Identity.User == "" || s.Tag == "" && !s.HasWill && !s.InRoom() {
-		return
-	}
-	if b.stopping.Load() && !clean {
-		return // its client moves to another node; what it does not take anew ends with this node's lease
-	}
-	if !clean {
-		b.tasks.Go(func() { b.reportLost(s) })
-		return
-	}
-	user := s.Identity.User
-	logout := &state.Logout{User: user, Tag: s.Tag, Session: s.Name}
-	b.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
-		defer cancel()
-		if err := b.change(ctx, "session.close", state.Header{App: s.Identity.App, Actor: user}, logout); err != nil {
-			b.reportLost(s) // so that what it held does not stay
-		}
-	})
+	b.ended(door.Session{
+		App: s.Identity.App, User: s.Identity.User, Name: s.Name, Tag: s.Tag, HasWill: s.HasWill, InRoom: s.InRoom(),
+	}, clean)
 }
 
 // Do implements session.Backend.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/shard/state"
@@ -62,16 +63,50 @@ func decodeLost(b []byte) (lostSession, error) {
 	return l, r.Close()
 }
 
+// opened notes a session of another door. Of one that is known it takes what has
+// changed.
+func (b *backend) opened(s door.Session) { b.sessions.open(s) }
+
+// closed forgets it. Only the first call does anything.
+func (b *backend) closed(s door.Session, clean bool) {
+	if b.sessions.end(s) {
+		b.ended(s, clean)
+	}
+}
+
+// ended has the user's shard give back what a session held that has ended: its
+// user wished it, or it was lost.
+func (b *backend) ended(s door.Session, clean bool) {
+	if s.User == "" || s.Tag == "" && !s.HasWill && !s.InRoom {
+		return
+	}
+	if b.stopping.Load() && !clean {
+		return // its client moves to another node; what it does not take anew ends with this node's lease
+	}
+	if !clean {
+		b.tasks.Go(func() { b.reportLost(s) })
+		return
+	}
+	logout := &state.Logout{User: s.User, Tag: s.Tag, Session: s.Name}
+	b.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(b.ctx, requestTimeout)
+		defer cancel()
+		if err := b.change(ctx, "session.close", state.Header{App: s.App, Actor: s.User}, logout); err != nil {
+			b.reportLost(s) // so that what it held does not stay
+		}
+	})
+}
+
 // reportLost tells the leader of the user's shard that a session was lost, until
 // one has taken it or the node ends.
-func (b *backend) reportLost(s *session.Session) {
-	slot := wire.SlotOf(s.Identity.App, string(s.Identity.User))
+func (b *backend) reportLost(s door.Session) {
+	slot := wire.SlotOf(s.App, string(s.User))
 	for b.ctx.Err() == nil {
 		id, leader, ok := b.router.Leader(slot)
 		if ok {
 			l := lostSession{
-				shard: id, app: s.Identity.App, user: s.Identity.User, tag: s.Tag, session: s.Name,
-				others: b.sessions.count(s.Identity.App, s.Identity.User) > 0,
+				shard: id, app: s.App, user: s.User, tag: s.Tag, session: s.Name,
+				others: b.sessions.count(s.App, s.User) > 0,
 			}
 			ctx, cancel := context.WithTimeout(b.ctx, choreTimeout)
 			_, err := b.mux.Call(ctx, leader, route.MethodLost, l.encode())
@@ -209,11 +244,20 @@ func (n presence) edgeLost(ctx context.Context, h *hosted, edge wire.NodeID) err
 // reconnected looks after the sessions whose tags this node may have lost while
 // it had no stream to their shard.
 func (b *backend) reconnected(id wire.ShardID) {
-	for _, s := range b.sessions.withTag() {
-		r, ok := b.meta.Table().Route(wire.SlotOf(s.Identity.App, string(s.Identity.User)))
-		if ok && r.Shard == id {
+	here := func(app wire.AppID, user wire.UserID) bool {
+		r, ok := b.meta.Table().Route(wire.SlotOf(app, string(user)))
+		return ok && r.Shard == id
+	}
+	native, others := b.sessions.withTag()
+	for _, s := range native {
+		if here(s.Identity.App, s.Identity.User) {
 			w := &watcher{s: s, b: b}
 			b.tasks.Go(w.check)
+		}
+	}
+	for _, s := range others {
+		if s.Doubt != nil && here(s.App, s.User) {
+			s.Doubt()
 		}
 	}
 }

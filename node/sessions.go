@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/wire"
 )
@@ -18,6 +19,7 @@ type userKey struct {
 type sessions struct {
 	mu      sync.Mutex
 	all     map[uint64]*session.Session // by ID
+	doors   map[string]door.Session     // those of other doors, by name
 	user    map[userKey]int             // how many each user has here
 	crowded int                         // sessions that have begun since dense was told last
 }
@@ -37,7 +39,7 @@ func (l *sessions) dense() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.crowded++
-	if l.crowded < max(crowd, len(l.all)/crowdShare) {
+	if l.crowded < max(crowd, (len(l.all)+len(l.doors))/crowdShare) {
 		return false
 	}
 	l.crowded = 0
@@ -49,22 +51,56 @@ func keyOf(s *session.Session) userKey { return userKey{s.Identity.App, s.Identi
 func (l *sessions) add(s *session.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.all == nil {
-		l.all, l.user = map[uint64]*session.Session{}, map[userKey]int{}
-	}
+	l.beginLocked()
 	l.all[s.ID] = s
 	l.user[keyOf(s)]++
+}
+
+func (l *sessions) beginLocked() {
+	if l.all == nil {
+		l.all, l.doors, l.user = map[uint64]*session.Session{}, map[string]door.Session{}, map[userKey]int{}
+	}
 }
 
 func (l *sessions) remove(s *session.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.all[s.ID] == nil {
+		return
+	}
 	delete(l.all, s.ID)
-	if k := keyOf(s); l.user[k] > 1 {
+	l.goneLocked(keyOf(s))
+}
+
+func (l *sessions) goneLocked(k userKey) {
+	if l.user[k] > 1 {
 		l.user[k]--
 	} else {
 		delete(l.user, k)
 	}
+}
+
+// open notes a session of another door, or what has changed of it.
+func (l *sessions) open(s door.Session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beginLocked()
+	if _, again := l.doors[s.Name]; !again {
+		l.user[userKey{s.App, s.User}]++
+	}
+	l.doors[s.Name] = s
+}
+
+// end forgets a session of another door. It returns false when there is none.
+func (l *sessions) end(s door.Session) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, there := l.doors[s.Name]; !there {
+		return false
+	}
+	delete(l.doors, s.Name)
+	l.goneLocked(userKey{s.App, s.User})
+	return true
 }
 
 // count returns how many sessions a user has on this node.
@@ -75,16 +111,20 @@ func (l *sessions) count(app wire.AppID, user wire.UserID) int {
 }
 
 // withTag returns the sessions that have taken a tag.
-func (l *sessions) withTag() []*session.Session {
+func (l *sessions) withTag() (native []*session.Session, others []door.Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var tagged []*session.Session
 	for _, s := range l.all {
 		if s.Tag != "" {
-			tagged = append(tagged, s)
+			native = append(native, s)
 		}
 	}
-	return tagged
+	for _, s := range l.doors {
+		if s.Tag != "" {
+			others = append(others, s)
+		}
+	}
+	return native, others
 }
 
 func (l *sessions) len() int {

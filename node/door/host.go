@@ -105,4 +105,10 @@ type Session struct {
 	Tag     string // that it holds; empty: none
 	HasWill bool   // it left the user's will
 	InRoom  bool   // it is in the user's chat room
+
+	// Doubt is called when the node was away from the user's shard for so long that
+	// the session may have been taken for lost, and its tag with it: the door asks,
+	// until there is an answer, whether it still holds it. It must not block. Nil:
+	// nobody is told.
+	Doubt func()
 }
