@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/hashicorp/raft"
@@ -62,6 +64,8 @@ type Snapshots struct {
 	shard  uint32
 	bounds KeyRange
 	meta   MetaReader
+
+	shown, shownDurable atomic.Uint64 // how far the record was seen, in all rows and in those on the disk
 
 	mu struct {
 		sync.Mutex
@@ -161,8 +165,37 @@ func (p *Snapshots) newIter(v view) (*pebble.Iterator, error) {
 	})
 }
 
-// readMeta reads where the state is.
+// readMeta reads where the state is, which never goes back.
+//
+// Pebble can flush a memtable with a batch that is not yet visible, and drop the
+// rows that this one replaces; until it becomes visible, an iterator sees neither.
+// Each batch has the record in it, so a record that has gone back tells, and is
+// read again: what it waits for takes another goroutine a few instructions.
 func (p *Snapshots) readMeta(v view) (meta Meta, ok bool, err error) {
+	shown := &p.shown
+	if v == onlyDurable {
+		shown = &p.shownDurable
+	}
+	for range maxMetaReads {
+		if meta, ok, err = p.readRecord(v); err != nil || meta.Index >= shown.Load() {
+			break
+		}
+		time.Sleep(metaPause)
+	}
+	if err == nil && ok {
+		for old := shown.Load(); old < meta.Index && !shown.CompareAndSwap(old, meta.Index); old = shown.Load() {
+		}
+	}
+	return meta, ok, err
+}
+
+// A record that has gone back is read again, so often and after such a pause.
+const (
+	maxMetaReads = 100
+	metaPause    = time.Millisecond
+)
+
+func (p *Snapshots) readRecord(v view) (meta Meta, ok bool, err error) {
 	err = p.stores.read(func() error {
 		it, err := p.newIter(v)
 		if err != nil {
