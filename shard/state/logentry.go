@@ -34,6 +34,8 @@ const (
 	EntryBlocked         EntryKind = 68 // user log: the user blocked Conversation
 	EntryUnblocked       EntryKind = 69 // user log: and does not any more
 	EntrySettingsChanged EntryKind = 70 // user log: settings for Conversation changed
+	EntryRoomEntered     EntryKind = 71 // user log: the user is in Conversation, a chat room, and in no other
+	EntryRoomLeft        EntryKind = 72 // user log: the user is not in Conversation any more; Expired: his session was lost, and its time to come back is over
 )
 
 // Entry is one entry of a conversation log or a user log. Which fields are set

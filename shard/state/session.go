@@ -74,7 +74,7 @@ func (c *Logout) apply(t *txn, h *Header) Result {
 		result.Count++
 	}
 	if room := loadRoom(t, u.scope); room != nil && (c.Last || room.Session == c.Session) {
-		u.leaveRoom(t, room)
+		u.leaveRoom(t, room, h.Actor)
 		result.Count++
 	}
 	return result
@@ -133,7 +133,7 @@ func (c *Kick) apply(t *txn, h *Header) Result {
 		u.head.ValidAfter = max(u.head.ValidAfter, t.stamp)
 		t.delete(u.scope.key(nil, tableWill))
 		if room := loadRoom(t, u.scope); room != nil {
-			u.leaveRoom(t, room)
+			u.leaveRoom(t, room, h.Actor)
 		}
 	}
 	offset := u.append(t, e)

@@ -21,6 +21,8 @@ func loadRoom(r reader, s scope) *roomRow {
 	return &row
 }
 
+// apply enters the room, and with it leaves the one that the user was in: the
+// result names that. The user log tells his other sessions, on whatever edge.
 func (c *EnterRoom) apply(t *txn, h *Header) Result {
 	if c.Conversation == "" || c.Session == "" {
 		return refuse(Invalid, "who enters a room names the room and his session")
@@ -31,8 +33,14 @@ func (c *EnterRoom) apply(t *txn, h *Header) Result {
 	if old := loadRoom(t, u.scope); old != nil {
 		if old.Conversation == c.Conversation && !old.goneAt(t.stamp) {
 			result.Existed, row.Entered = true, old.Entered
+		} else if old.Conversation != c.Conversation {
+			result.Conversation = old.Conversation
 		}
-		u.leaveRoom(t, old)
+		u.clearRoom(t, old)
+	}
+	if !result.Existed {
+		result.Offset = u.append(t, &Entry{Kind: EntryRoomEntered, Actor: h.Actor, Conversation: c.Conversation})
+		u.write(t)
 	}
 	t.put(u.scope.key(nil, tableRoom), row.encode(nil))
 	return result
@@ -44,12 +52,20 @@ func (c *LeaveRoom) apply(t *txn, h *Header) Result {
 	if room == nil || room.Conversation != c.Conversation {
 		return Result{}
 	}
-	u.leaveRoom(t, room)
-	return Result{Count: 1}
+	return Result{Count: 1, Offset: u.leaveRoom(t, room, h.Actor), Timestamp: t.stamp}
 }
 
-// leaveRoom removes the row, and its timer if the clock runs.
-func (u *user) leaveRoom(t *txn, room *roomRow) {
+// leaveRoom takes the user out of his room, and tells his log.
+func (u *user) leaveRoom(t *txn, room *roomRow, actor wire.UserID) wire.Offset {
+	u.clearRoom(t, room)
+	e := &Entry{Kind: EntryRoomLeft, Actor: actor, Conversation: room.Conversation, Expired: room.goneAt(t.stamp)}
+	offset := u.append(t, e)
+	u.write(t)
+	return offset
+}
+
+// clearRoom removes the row, and its timer if the clock runs.
+func (u *user) clearRoom(t *txn, room *roomRow) {
 	key := u.scope.key(nil, tableRoom)
 	if room.Deadline != 0 {
 		clearTimer(t, room.Deadline, timerRoom, key)
@@ -77,9 +93,15 @@ func sweepRoom(t *txn, key []byte) {
 		t.fail(err)
 		return
 	}
-	if room.goneAt(t.stamp) {
-		t.delete(key)
+	if !room.goneAt(t.stamp) {
+		return
 	}
+	s, _, err := splitKey(key)
+	if err != nil {
+		t.fail(err)
+		return
+	}
+	t.user(s.app, wire.UserID(s.root)).leaveRoom(t, &room, "")
 }
 
 // InRoom tells whether the user is in the chat room: his session lives, or was

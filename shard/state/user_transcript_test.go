@@ -262,7 +262,7 @@ func (p *userScript) query(b *strings.Builder) {
 
 var scriptKinds = map[EntryKind]string{
 	EntryJoined: "joined", EntryLeft: "left", EntryTagTaken: "tag taken", EntryKicked: "kicked", EntryBlocked: "blocked",
-	EntryUnblocked: "unblocked",
+	EntryUnblocked: "unblocked", EntryRoomEntered: "entered", EntryRoomLeft: "left room",
 }
 
 func (p *userScript) entry(e *Entry) string {
