@@ -22,6 +22,11 @@ type Request struct {
 	Find        *Find        `json:"find,omitempty"`
 	Memberships *Memberships `json:"memberships,omitempty"`
 	Members     *Members     `json:"members,omitempty"`
+	Kinds       *Kinds       `json:"kinds,omitempty"`
+	Listed      *Listed      `json:"listed,omitempty"`
+	Blocks      *Blocks      `json:"blocks,omitempty"`
+	UserSince   *UserSince   `json:"user_since,omitempty"`
+	Since       *Since       `json:"since,omitempty"`
 }
 
 // Answer answers it: the field that corresponds.
@@ -37,6 +42,12 @@ type Answer struct {
 	Find        *Matches        `json:"find,omitempty"`
 	Memberships *MembershipPage `json:"memberships,omitempty"`
 	Members     *MemberPage     `json:"members,omitempty"`
+
+	Kinds     *KindList         `json:"kinds,omitempty"`
+	Listed    *UserPage         `json:"listed,omitempty"`
+	Blocks    *ConversationList `json:"blocks,omitempty"`
+	UserSince *UserEntries      `json:"user_since,omitempty"`
+	Since     *EventList        `json:"since,omitempty"`
 }
 
 // question is one field of a request.
@@ -48,28 +59,30 @@ type question interface {
 
 // set returns the field that is set; nil: none is that this node knows.
 func (r *Request) set() question {
-	switch {
-	case r.History != nil:
-		return r.History
-	case r.Log != nil:
-		return r.Log
-	case r.Sync != nil:
-		return r.Sync
-	case r.Places != nil:
-		return r.Places
-	case r.Cursors != nil:
-		return r.Cursors
-	case r.Sessions != nil:
-		return r.Sessions
-	case r.Find != nil:
-		return r.Find
-	case r.Memberships != nil:
-		return r.Memberships
-	case r.Members != nil:
-		return r.Members
-	default:
-		return nil
+	for _, q := range []struct {
+		question
+		set bool
+	}{
+		{r.History, r.History != nil},
+		{r.Log, r.Log != nil},
+		{r.Sync, r.Sync != nil},
+		{r.Places, r.Places != nil},
+		{r.Cursors, r.Cursors != nil},
+		{r.Sessions, r.Sessions != nil},
+		{r.Find, r.Find != nil},
+		{r.Memberships, r.Memberships != nil},
+		{r.Members, r.Members != nil},
+		{r.Kinds, r.Kinds != nil},
+		{r.Listed, r.Listed != nil},
+		{r.Blocks, r.Blocks != nil},
+		{r.UserSince, r.UserSince != nil},
+		{r.Since, r.Since != nil},
+	} {
+		if q.set {
+			return q.question
+		}
 	}
+	return nil
 }
 
 // executor answers one user's questions from one state.
