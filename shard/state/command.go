@@ -163,6 +163,9 @@ func readHeader(in *bin.Reader, n *names) Header {
 	return h
 }
 
+// SubjectOf returns whose rows the command changes.
+func SubjectOf(c Command) Subject { return c.subject() }
+
 // CommandSlot returns the one slot whose rows the command changes.
 func CommandSlot(h Header, c Command) wire.Slot {
 	switch s := c.subject(); {

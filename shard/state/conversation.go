@@ -261,12 +261,30 @@ func (c *conversation) writeInfo(t *txn) {
 	t.put(t.keyBuf, t.valBuf)
 }
 
-// append adds an entry that is not a message to the conversation's log, with
-// the next offset, the time and the actor.
+// next is the time of the next change or patch, after all that were before. So
+// who knows the time up to which he has seen the entries that are not messages
+// knows which ones he has not.
+func (c *conversation) next(t *txn) int64 {
+	return max(t.stamp, c.info.Updated+1, c.info.Patched+1)
+}
+
+// update gives the conversation the time of a change, and writes the info. A
+// command does it once, before its entries.
+func (c *conversation) update(t *txn) int64 {
+	c.info.Updated = c.next(t)
+	c.writeInfo(t)
+	return c.info.Updated
+}
+
+// append adds an entry that is not a message to the conversation's log, with the
+// next offset, the actor and, if it has none, the time of the last change.
 func (c *conversation) append(t *txn, e *Entry) wire.Offset {
 	c.head.offset++
 	e.Offset, e.Seq = c.head.offset, c.head.seq
-	e.Stamp, e.Actor = t.stamp, t.header.Actor
+	if e.Stamp == 0 {
+		e.Stamp = c.info.Updated
+	}
+	e.Actor = t.header.Actor
 	c.touch(t)
 	t.appendEntry(c.scope, c.log(), e)
 	return e.Offset

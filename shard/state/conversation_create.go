@@ -65,9 +65,10 @@ func (c *CreateConversation) apply(t *txn, h *Header) Result {
 	if c.ID == "" {
 		return refuse(Invalid, "the id is empty")
 	}
-	if !ok {
-		return refuse(Invalid, "no such kind of conversation")
+	if !ok || c.Rules >= rulesEnd {
+		return refuse(Invalid, "no such kind of conversation, or no such rules")
 	}
+	policy = policy.ruled(c.Rules)
 	if policy.Members && h.Actor != "" && c.Preset != PresetSystem {
 		users = append([]wire.UserID{h.Actor}, users...)
 	}
@@ -82,7 +83,7 @@ func (c *CreateConversation) apply(t *txn, h *Header) Result {
 	if c.Unique && slices.ContainsFunc(users, func(u wire.UserID) bool { return u != h.Actor && blockedBy(t, s, u) }) {
 		return refuse(Blocked, "without all of its members it would not be the one that is asked for")
 	}
-	if c.Unique {
+	if c.Unique && c.Rules == RulesPreset {
 		policy.Join = WhoApp // who its members are is what it is
 	}
 	conv := &conversation{scope: s, info: Info{
@@ -116,8 +117,10 @@ func (c *CreateConversation) check(h *Header, policy *Policy, users []wire.UserI
 		return refuse(Invalid, "this kind of conversation stores no members")
 	case len(c.Members) > wire.MaxMembersAdded:
 		return refuse(Limit, "too many members in one command")
-	case len(users) > int(policy.MemberLimit):
-		return refuse(Limit, "more members than this kind of conversation may have")
+	case c.MemberLimit > maxMemberLimit:
+		return refuse(Limit, "the limit of members is too high")
+	case len(users) > int(c.memberLimit(policy)):
+		return refuse(Limit, "more members than this conversation may have")
 	case c.TTLMillis > maxTTLMillis || c.TTLMillis < 0:
 		return refuse(Limit, "the time to live is too long")
 	case c.TTLMillis != 0 && policy.TTLMillis == 0:
@@ -127,10 +130,21 @@ func (c *CreateConversation) check(h *Header, policy *Policy, users []wire.UserI
 	case slices.Contains(users, ""):
 		return refuse(Invalid, "a member's id is empty")
 	}
+	policy.MemberLimit = c.memberLimit(policy)
 	if c.TTLMillis != 0 {
 		policy.TTLMillis = c.TTLMillis
 	}
 	return checkInfo(c.Name, c.Properties)
+}
+
+// maxMemberLimit bounds how many members a conversation may be made for.
+const maxMemberLimit = 1_000_000
+
+func (c *CreateConversation) memberLimit(policy *Policy) uint32 {
+	if c.MemberLimit != 0 && policy.Members {
+		return c.MemberLimit
+	}
+	return policy.MemberLimit
 }
 
 // make writes the new conversation.

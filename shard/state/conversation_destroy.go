@@ -52,7 +52,7 @@ func (c *conversation) destroy(t *txn, expired bool) (wire.Offset, Refusal) {
 		c.head.flags |= headExpired
 	}
 	c.head.gone = t.stamp
-	offset := c.append(t, &Entry{Kind: EntryDestroyed, Expired: expired})
+	offset := c.append(t, &Entry{Kind: EntryDestroyed, Expired: expired, Stamp: c.next(t)})
 	c.remove(t, users)
 	return offset, None
 }
@@ -77,7 +77,7 @@ func (c *conversation) remove(t *txn, users []wire.UserID) {
 	// answer; timers remove them.
 	for _, table := range [...]byte{
 		tableMember, tableMessage, tableEntry, tableException, tableRecalled, tableMention, tableMentionAll, tableCursor,
-		tableBlocked, tableImported,
+		tableBlocked, tableImported, tableBanned, tableMuted, tableDeviceCursor,
 	} {
 		lo := c.scope.key(nil, table)
 		t.deleteRange(lo, prefixEnd(lo))

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -112,7 +113,8 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 	if c.Muted > SwitchOff {
 		return refuse(Invalid, "no such switch")
 	}
-	changes := c.SetName || len(c.Set)+len(c.Unset) > 0
+	changes := c.SetName || len(c.Set)+len(c.Unset)+len(c.Changes) > 0
+	mutes := c.Muted != SwitchKeep && (c.Muted == SwitchOn) != (conv.head.flags&headMuted != 0)
 	if changes {
 		if r := conv.allow(t, h.Actor, conv.info.Policy.Change); r != None {
 			return refuse(r, "may not change the conversation")
@@ -123,24 +125,28 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 			return refuse(r, "may not mute the conversation")
 		}
 	}
-	name, properties := conv.info.Name, changedProperties(conv.info.Properties, c.Set, c.Unset)
-	if c.SetName {
-		name = c.Name
-	}
-	if r := checkInfo(name, properties); r.Refusal != None {
+	e := newEdit(&conv.info)
+	if r := e.all(c); r.Refusal != None {
 		return r
 	}
-	result := Result{Conversation: c.ID, Timestamp: t.stamp}
-	if changes {
-		conv.info.Name, conv.info.Properties = name, properties
-		conv.info.Updated = max(t.stamp, conv.info.Updated+1)
-		conv.writeInfo(t)
-		result.Offset, result.Timestamp = conv.append(t, &Entry{Kind: EntryUpdated}), conv.info.Updated
+	told, err := e.changed()
+	if err != nil {
+		return refuse(Invalid, err.Error())
 	}
-	if on := c.Muted == SwitchOn; c.Muted != SwitchKeep && on != (conv.head.flags&headMuted != 0) {
+	result := Result{Conversation: c.ID, Timestamp: conv.info.Updated}
+	if changes {
+		conv.info.Name, conv.info.Properties, result.Data = e.name, e.properties, told
+	}
+	if changes || mutes {
+		result.Timestamp = conv.update(t)
+	}
+	if changes {
+		result.Offset = conv.append(t, &Entry{Kind: EntryUpdated, Changed: result.Data, Sent: bytes.Clone(c.Sent)})
+	}
+	if mutes {
 		conv.head.flags ^= headMuted
 		kind := EntryUnmuted
-		if on {
+		if c.Muted == SwitchOn {
 			kind = EntryMuted
 		}
 		result.Offset = conv.append(t, &Entry{Kind: kind})

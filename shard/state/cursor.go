@@ -112,7 +112,7 @@ func (m *CursorMove) apply(t *txn, h *Header) (now cursorRow, moved bool, refusa
 		t.told.Cursors = append(t.told.Cursors, CursorMoved{
 			App: h.App, Conversation: m.Conversation, User: m.User,
 			Read: now.Read, Delivered: now.Delivered, ReadStamp: now.ReadAt, DeliveredStamp: now.DeliveredAt, Origin: h.Origin,
-			Receipts: c.head.members <= c.info.Policy.Receipts,
+			Receipts: c.head.members <= c.info.Policy.Receipts, Receipt: m.asked(t, c, old, now),
 		})
 	}
 	return now, true, None

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"bytes"
+
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/bin"
 )
@@ -30,7 +32,68 @@ func (c *MoveDeviceCursor) decode(in *bin.Reader) {
 	c.Delivered = wire.Seq(in.Uvarint())
 }
 
-func (c *MoveDeviceCursor) apply(t *txn, h *Header) Result { return refuse(Invalid, "not yet") }
+// maxDevices is how many devices' cursors of a member are kept: another one takes
+// the place of the one that was moved the longest time ago.
+const maxDevices = 16
+
+func (c *MoveDeviceCursor) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	if r := conv.live(t.stamp); r != None {
+		return refuse(r, "")
+	}
+	switch {
+	case c.Device == "":
+		return refuse(Invalid, "the device is not named")
+	case h.Actor != "" && h.Actor != c.User:
+		return refuse(Forbidden, "a user moves only the cursors of his own devices")
+	case !conv.info.Policy.Members:
+		return refuse(Forbidden, "nobody's place is kept here")
+	case t.member(conv.scope, c.User).User == "":
+		return refuse(NotMember, "")
+	}
+	old := loadDeviceCursor(t, conv.scope, c.User, c.Device)
+	delivered := min(c.Delivered, conv.head.seq)
+	if delivered <= old.Delivered {
+		return Result{Seq: old.Delivered, Timestamp: old.At}
+	}
+	if old.At == 0 {
+		makeRoom(t, conv.scope, c.User)
+	}
+	row := deviceCursorRow{Delivered: delivered, At: t.stamp}
+	t.put(deviceCursorKey(conv.scope, c.User, c.Device), row.encode(nil))
+	return Result{Seq: delivered, Timestamp: t.stamp, Count: 1}
+}
+
+// makeRoom removes the cursor that was moved the longest time ago if a member has
+// as many as are kept.
+func makeRoom(t *txn, s scope, user wire.UserID) {
+	n := 0
+	var oldest []byte
+	var at int64
+	prefix := deviceCursorKey(s, user, "")
+	t.scan(prefix, prefixEnd(prefix), func(key, value []byte) bool {
+		row, err := decodeDeviceCursorRow(value)
+		if err != nil {
+			t.fail(err)
+			return false
+		}
+		if n++; oldest == nil || row.At < at {
+			oldest, at = bytes.Clone(key), row.At
+		}
+		return true
+	})
+	if n >= maxDevices {
+		t.delete(oldest)
+	}
+}
+
+// forgetDevices removes the cursors of a member's devices.
+func forgetDevices(t *txn, s scope, user wire.UserID) {
+	prefix := deviceCursorKey(s, user, "")
+	for _, key := range keysOf(t, prefix, prefixEnd(prefix), maxDevices) {
+		t.delete(key)
+	}
+}
 
 // DeviceCursor returns how far a device of a member was handed the conversation;
 // 0: not at all.

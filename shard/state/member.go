@@ -37,6 +37,9 @@ func (m *Member) mutedAt(now int64) bool {
 	return m.Muted && (m.MutedUntil == 0 || now < m.MutedUntil)
 }
 
+// mutedForEver tells whether the member may not speak until he is let again.
+func (m *Member) mutedForEver() bool { return m.Muted && m.MutedUntil == 0 }
+
 // member is a member's row, decoded and cached by apply, with the running sum
 // of his unread exceptions once that was read. User is empty when the user is
 // not a member: that is cached too.

@@ -27,7 +27,111 @@ func (c *BlockMembers) decode(in *bin.Reader) {
 	c.Unblock = in.Bool()
 }
 
-func (c *BlockMembers) apply(t *txn, h *Header) Result { return refuse(Invalid, "not yet") }
+// maxBans and maxRoomBans are how many users a conversation keeps out; it is the
+// latter where anybody may come: chat rooms and system conversations.
+const (
+	maxBans     = 500
+	maxRoomBans = 10_000
+)
+
+func (p *Policy) maxBans() uint32 {
+	if p.Preset == PresetRoom || p.Preset == PresetSystem {
+		return maxRoomBans
+	}
+	return maxBans
+}
+
+func (c *BlockMembers) apply(t *txn, h *Header) Result {
+	conv := t.conversation(conversationScope(h.App, c.Conversation))
+	users := distinct(c.Users)
+	if r := checkUsers(conv, t.stamp, users); r.Refusal != None {
+		return r
+	}
+	if r := conv.allow(t, h.Actor, conv.info.Policy.Block); r != None {
+		return refuse(r, "may not block users")
+	}
+	if outboxFull(t, conv, users) {
+		return refuse(Backlogged, "too much waits to be told to the members")
+	}
+	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
+	change := conv.ban
+	if c.Unblock {
+		change = conv.unban
+	}
+	var done []wire.UserID
+	for _, u := range users {
+		if r := change(t, u); r != None {
+			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
+			continue
+		}
+		done = append(done, u)
+	}
+	if len(users) == 1 && len(done) == 0 && result.Users[0].Refusal != Exists && result.Users[0].Refusal != NotFound {
+		return refuse(result.Users[0].Refusal, "the user cannot be blocked")
+	}
+	if len(done) == 0 {
+		return result
+	}
+	result.Timestamp = conv.update(t)
+	if c.Unblock {
+		result.Offset = conv.append(t, &Entry{Kind: EntryUnbanned, Users: done})
+		return result
+	}
+	result.Offset = conv.append(t, &Entry{Kind: EntryBanned, Users: done})
+	if offset := conv.expel(t, done); offset != 0 {
+		result.Offset = offset
+	}
+	return result
+}
+
+// ban writes the row of a user who is kept out, or refuses.
+func (c *conversation) ban(t *txn, user wire.UserID) Refusal {
+	r := c.overrules(t, t.header.Actor, user)
+	switch {
+	case c.banned(t, user):
+		return Exists
+	case r != None && r != NotMember: // who is no member has no role
+		return r
+	case c.mustStay(t, user):
+		return NeedOwner
+	case c.head.bans >= c.info.Policy.maxBans():
+		return BlockListFull
+	}
+	c.head.bans++
+	c.touch(t)
+	t.put(c.scope.name(nil, tableBanned, string(user)), bannedRow{Since: t.stamp, By: t.header.Actor}.encode(nil))
+	return None
+}
+
+func (c *conversation) unban(t *txn, user wire.UserID) Refusal {
+	if !c.banned(t, user) {
+		return NotFound
+	}
+	c.head.bans--
+	c.touch(t)
+	t.delete(c.scope.name(nil, tableBanned, string(user)))
+	return None
+}
+
+// expel removes those of the users who are members. Where none are stored, all of
+// them may be there: the entry ends their following of the log.
+func (c *conversation) expel(t *txn, users []wire.UserID) wire.Offset {
+	if !c.info.Policy.Members {
+		return c.append(t, &Entry{Kind: EntryMembersRemoved, Users: users})
+	}
+	var members []wire.UserID
+	for _, u := range users {
+		if t.member(c.scope, u).User != "" {
+			members = append(members, u)
+		}
+	}
+	if len(members) == 0 {
+		return 0
+	}
+	offset := c.removeMembers(t, members)
+	offerMembers(t, c)
+	return offset
+}
 
 // banned tells whether the conversation keeps the user out.
 func (c *conversation) banned(r reader, user wire.UserID) bool {

@@ -8,7 +8,8 @@ import (
 )
 
 // AddMembers adds users to a conversation; a user who adds only himself joins.
-// Users who are refused are listed in Result.Users; the others are added.
+// Users who are refused are listed in Result.Users; the others are added. A
+// creator who comes back is the owner again, unless the rules are the preset's.
 type AddMembers struct {
 	Conversation wire.ConversationID
 	Users        []wire.UserID // at most 500
@@ -46,14 +47,19 @@ func (c *AddMembers) apply(t *txn, h *Header) Result {
 	if outboxFull(t, conv, users) {
 		return refuse(Backlogged, "too much waits to be told to the members")
 	}
-	result := Result{Conversation: c.Conversation, Timestamp: t.stamp}
 	added, skipped := conv.addable(t, users)
 	if len(users) == 1 && len(skipped) == 1 && skipped[0].Refusal != Exists {
 		return refuse(skipped[0].Refusal, "")
 	}
-	result.Users = skipped
+	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated, Users: skipped}
 	if len(added) > 0 {
-		result.Offset = conv.add(t, added, func(wire.UserID) Role { return RoleMember })
+		result.Timestamp = conv.update(t)
+		result.Offset = conv.add(t, added, func(u wire.UserID) Role {
+			if u == conv.info.Creator && conv.info.Policy.creatorOwns() {
+				return RoleOwner
+			}
+			return RoleMember
+		})
 		offerMembers(t, conv)
 	}
 	return result
@@ -61,11 +67,20 @@ func (c *AddMembers) apply(t *txn, h *Header) Result {
 
 // checkMembers refuses a command about members that can never succeed.
 func checkMembers(c *conversation, now int64, users []wire.UserID) Result {
+	if r := checkUsers(c, now, users); r.Refusal != None {
+		return r
+	}
+	if !c.info.Policy.Members {
+		return refuse(Invalid, "this kind of conversation stores no members")
+	}
+	return Result{}
+}
+
+// checkUsers refuses a command about users that can never succeed.
+func checkUsers(c *conversation, now int64, users []wire.UserID) Result {
 	switch r := c.live(now); {
 	case r != None:
 		return refuse(r, "")
-	case !c.info.Policy.Members:
-		return refuse(Invalid, "this kind of conversation stores no members")
 	case len(users) == 0 || slices.Contains(users, ""):
 		return refuse(Invalid, "a user's id is empty")
 	case len(users) > wire.MaxMembersAdded:
@@ -82,6 +97,8 @@ func (c *conversation) addable(t *txn, users []wire.UserID) (added []wire.UserID
 		switch {
 		case t.member(c.scope, u).User != "":
 			r = Exists
+		case c.banned(t, u):
+			r = Banned
 		case u != t.header.Actor && blockedBy(t, c.scope, u):
 			r = Blocked
 		case int(c.head.members)+len(added) >= int(c.info.Policy.MemberLimit):
@@ -96,7 +113,8 @@ func (c *conversation) addable(t *txn, users []wire.UserID) (added []wire.UserID
 	return added, skipped
 }
 
-// add makes users members, with one entry for all of them.
+// add makes users members, with one entry for all of them, at the time of the
+// last change.
 func (c *conversation) add(t *txn, users []wire.UserID, role func(wire.UserID) Role) wire.Offset {
 	if len(users) == 0 {
 		return 0
@@ -105,9 +123,9 @@ func (c *conversation) add(t *txn, users []wire.UserID, role func(wire.UserID) R
 	c.head.members += uint32(len(users))
 	for _, u := range users {
 		m := t.member(c.scope, u)
-		m.Member = Member{User: u, Role: role(u), Joined: t.stamp, JoinedOffset: offset, JoinedSeq: c.head.seq}
+		m.Member = Member{User: u, Role: role(u), Joined: c.info.Updated, JoinedOffset: offset, JoinedSeq: c.head.seq}
 		t.writeMember(c.scope, m)
-		outboxMembership(t, c, membershipChange{user: u, member: true, offset: offset, stamp: t.stamp, by: t.header.Actor})
+		outboxMembership(t, c, membershipChange{user: u, member: true, offset: offset, stamp: c.info.Updated, by: t.header.Actor})
 	}
 	return offset
 }
@@ -147,10 +165,18 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 	if outboxFull(t, conv, users) {
 		return refuse(Backlogged, "too much waits to be told to the members")
 	}
-	result := Result{Conversation: c.Conversation, Timestamp: t.stamp}
+	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
 	var removed []wire.UserID
 	for _, u := range users {
-		if r := conv.overrules(t, h.Actor, u); r != None && (!leaves || r == NotMember) {
+		r := conv.overrules(t, h.Actor, u)
+		switch {
+		case r == NotMember:
+		case conv.mustStay(t, u):
+			r = NeedOwner
+		case leaves:
+			r = None
+		}
+		if r != None {
 			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
 			continue
 		}
@@ -160,18 +186,20 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 		return refuse(result.Users[0].Refusal, "")
 	}
 	if len(removed) > 0 {
+		result.Timestamp = conv.update(t)
 		result.Offset = conv.removeMembers(t, removed)
 		offerMembers(t, conv)
 	}
 	return result
 }
 
-// removeMembers ends users' memberships, with one entry for all of them.
+// removeMembers ends users' memberships, with one entry for all of them, at the
+// time of the last change.
 func (c *conversation) removeMembers(t *txn, users []wire.UserID) wire.Offset {
 	offset := c.append(t, &Entry{Kind: EntryMembersRemoved, Users: users})
 	for _, u := range users {
 		c.forgetMember(t, u)
-		outboxMembership(t, c, membershipChange{user: u, offset: offset, stamp: t.stamp, by: t.header.Actor})
+		outboxMembership(t, c, membershipChange{user: u, offset: offset, stamp: c.info.Updated, by: t.header.Actor})
 	}
 	return offset
 }
@@ -180,12 +208,16 @@ func (c *conversation) removeMembers(t *txn, users []wire.UserID) wire.Offset {
 // running sum that goes on if he comes back.
 func (c *conversation) forgetMember(t *txn, user wire.UserID) {
 	m := t.member(c.scope, user)
+	if m.mutedForEver() {
+		c.unmuted()
+	}
 	m.Member = Member{}
 	c.head.members--
 	t.delete(c.scope.name(nil, tableMember, string(user)))
 	if key := c.scope.name(nil, tableCursor, string(user)); t.get(key) != nil {
 		t.delete(key)
 	}
+	forgetDevices(t, c.scope, user)
 }
 
 // allow refuses an actor who may not do what the policy leaves to some. The app
@@ -229,17 +261,23 @@ func (c *conversation) role(t *txn, user wire.UserID) Role {
 }
 
 // overrules refuses an actor whose role is not above that of a member he wants
-// to do something to. Owners overrule everybody, and so does the app.
+// to do something to. Owners overrule everybody, and so does the app; where roles
+// do not count, everybody does.
 func (c *conversation) overrules(t *txn, actor, user wire.UserID) Refusal {
-	target := t.member(c.scope, user).Role
+	target := c.role(t, user)
 	switch {
 	case target == RoleNone:
 		return NotMember
-	case actor == "":
+	case actor == "", !c.info.Policy.Ranked:
 		return None
 	}
 	if role := c.role(t, actor); role <= target && role != RoleOwner {
 		return Forbidden
 	}
 	return None
+}
+
+// mustStay tells whether the user is the owner that the conversation must keep.
+func (c *conversation) mustStay(t *txn, user wire.UserID) bool {
+	return c.info.Policy.OwnerStays && c.head.flags&headRoles != 0 && c.info.Policy.Members && c.role(t, user) == RoleOwner
 }

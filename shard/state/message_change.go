@@ -65,6 +65,8 @@ func (c *EditMessage) apply(t *txn, h *Header) Result {
 		return refuse(r, "")
 	case h.Actor != "" && h.Actor != m.From:
 		return refuse(Forbidden, "only the sender may edit a message")
+	case h.Actor == "" && c.From != "" && c.From != m.From:
+		return refuse(Forbidden, "the message has another sender")
 	case m.Recalled:
 		return refuse(Gone, "the message was recalled")
 	}
@@ -85,7 +87,7 @@ func (c *EditMessage) apply(t *txn, h *Header) Result {
 }
 
 // RecallMessage takes a message back: its place stays, its content goes. Its
-// sender, the app and whoever may manage the conversation can do it.
+// sender, the app and whoever the policy lets recall others' messages can do it.
 type RecallMessage struct {
 	Conversation wire.ConversationID
 	ID           wire.MessageID
@@ -112,9 +114,12 @@ func (c *RecallMessage) apply(t *txn, h *Header) Result {
 		return refuse(r, "")
 	}
 	if h.Actor != "" && h.Actor != m.From {
-		if r := conv.allow(t, h.Actor, conv.info.Policy.Manage); r != None {
-			return refuse(Forbidden, "only the sender and managers may recall a message")
+		if r := conv.allow(t, h.Actor, conv.info.Policy.Recall); r != None {
+			return refuse(Forbidden, "only the sender and who may recall others' messages can do that")
 		}
+	}
+	if h.Actor == "" && c.From != "" && c.From != m.From {
+		return refuse(Forbidden, "the message has another sender")
 	}
 	if m.Recalled {
 		return Result{Existed: true, MessageID: m.ID, Seq: m.Seq, Timestamp: m.Edited}
@@ -124,8 +129,7 @@ func (c *RecallMessage) apply(t *txn, h *Header) Result {
 	}
 	m.Recalled, m.Body, m.Mentions, m.MentionAll = true, nil, nil, false
 	if m.Counted && conv.info.Policy.Lowered {
-		key := conv.scope.number(nil, tableRecalled, uint64(m.Seq))
-		t.put(key, appendRecalled(nil, recallRow{from: m.From, targets: m.Targets}))
+		lower(t, conv.scope, m)
 	}
 	return conv.change(t, EntryRecalled, m)
 }
@@ -148,10 +152,12 @@ func changeable(t *txn, h *Header, id wire.ConversationID, message wire.MessageI
 
 // change writes a message that has a new form, and an entry that says so.
 func (c *conversation) change(t *txn, kind EntryKind, m *Message) Result {
-	m.Edited = max(t.stamp, m.Edited+1, m.Timestamp+1)
+	c.info.Patched = max(c.next(t), m.Edited+1, m.Timestamp+1)
+	c.writeInfo(t)
+	m.Edited = c.info.Patched
 	if kind != EntryRecalled || !mutant.On(mutant.RecallLeavesMessage) { // a planted bug, see package mutant
 		c.writeMessage(t, m)
 	}
-	offset := c.append(t, &Entry{Kind: kind, Target: m.Seq, Message: m})
+	offset := c.append(t, &Entry{Kind: kind, Target: m.Seq, Message: m, Stamp: m.Edited})
 	return Result{MessageID: m.ID, Seq: m.Seq, Offset: offset, Timestamp: m.Edited}
 }

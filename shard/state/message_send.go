@@ -118,11 +118,16 @@ func (c *conversation) speechOf(t *txn, actor wire.UserID) Refusal {
 	switch {
 	case actor == "", mutant.On(mutant.CheckAtEdgeOnly): // a planted bug, see package mutant
 		return None
-	case c.info.Policy.Members:
-		return c.speech(actor, &t.member(c.scope, actor).Member, t.stamp)
-	default:
-		return c.speech(actor, &Member{Role: c.role(t, actor)}, t.stamp)
+	case !c.info.Policy.Members:
+		m := c.visitor(t, actor)
+		return orBanned(c, t, actor, c.speech(actor, &m, t.stamp))
 	}
+	m := &t.member(c.scope, actor).Member
+	r := c.speech(actor, m, t.stamp)
+	if m.User == "" {
+		return orBanned(c, t, actor, r)
+	}
+	return r
 }
 
 // checkContent refuses what is too large to be a message.

@@ -144,12 +144,15 @@ func (c reading) access(user wire.UserID) (Access, Refusal) {
 	a := Access{
 		First: 1, Last: c.head.offset, LastSeq: c.head.seq, Floor: c.head.floorOffset, Policy: c.info.Policy,
 	}
-	if user == "" || !a.Policy.Members {
+	if user == "" {
 		return a, None
+	}
+	if !a.Policy.Members {
+		return a, orBanned(c.conversation, c.v, user, None)
 	}
 	m, ok := loadMember(c.v, c.scope, user)
 	if !ok {
-		return Access{}, NotMember
+		return Access{}, orBanned(c.conversation, c.v, user, NotMember)
 	}
 	a.Role = m.Role
 	if !a.Policy.Past {

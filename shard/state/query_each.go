@@ -89,9 +89,11 @@ func (s *Queries) EachDetail(app wire.AppID, after wire.ConversationID, want Det
 	}
 	at := appendShort(appendTable(nil, s.rng.First, tableHead), app)
 	if after != "" {
-		sc := conversationScope(app, after)
-		if at = append(sc.key(nil, tableHead), 0); sc.slot < s.rng.First || sc.slot > s.rng.Last {
-			return v.close() // the cursor of another shard
+		switch sc := conversationScope(app, after); {
+		case sc.slot > s.rng.Last:
+			return v.close() // all of this shard came before it
+		case sc.slot >= s.rng.First:
+			at = append(sc.key(nil, tableHead), 0)
 		}
 	}
 	for v.err == nil {

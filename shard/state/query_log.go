@@ -240,6 +240,8 @@ func messageEntry(m *Message) Entry {
 // It is the one rule of who sees what in a log, for pages and for pushes.
 func (e *Entry) For(user wire.UserID, p *Policy) *Entry {
 	switch {
+	case e.Message != nil && e.Message.Deleted:
+		return nil
 	case user == "":
 		return e
 	case e.Message != nil && !e.Message.visibleTo(user):

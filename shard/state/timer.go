@@ -20,10 +20,11 @@ const (
 	timerRemove    TimerKind = 3 // a destroyed conversation's head: remove the next slice of its rows, with sweepConversation
 	timerRoom      TimerKind = 4 // a room's row in the user's slot
 	timerRetention TimerKind = 5 // a conversation's head: messages are past retention
+	timerMuted     TimerKind = 7 // the row of a user who is muted for a time
 )
 
 // timerKindEnd is above all kinds.
-const timerKindEnd = 7
+const timerKindEnd = 8
 
 const timerRowVersion = 1
 
@@ -165,6 +166,8 @@ func (w Timer) sweep(t *txn) Refusal {
 		return sweepRemoved(t, w.Row)
 	case timerRetention:
 		sweepRetention(t, w.Row)
+	case timerMuted:
+		sweepMuted(t, w.Row)
 	}
 	return None
 }
