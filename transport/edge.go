@@ -115,9 +115,9 @@ type Edge struct {
 		sync.Mutex
 		closed bool
 		conns  map[uint64]traveller // by number
-		number uint64                 // of the last one
-		stops  []func()               // each makes a listener accept no more
-		ends   []func()               // each frees what a listener's connections needed
+		number uint64               // of the last one
+		stops  []func()             // each makes a listener accept no more
+		ends   []func()             // each frees what a listener's connections needed
 	}
 }
 
