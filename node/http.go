@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -19,6 +20,8 @@ const statusTimeout = 3 * time.Second
 type WebHandlers struct {
 	// Plain answers every request that is not a WebSocket.
 	Plain http.Handler
+	// Lean serves a WebSocket of the LeanMessage dialect.
+	Lean func(*transport.LeanSocket)
 }
 
 // web answers HTTP requests.
@@ -39,7 +42,28 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("PATCH /v1/app", w.master(w.changeApp))
 	mux.HandleFunc("POST /v1/apps", w.master(w.makeApp))
 	mux.HandleFunc("GET /{$}", w.hello)
-	return WebHandlers{Plain: mux}
+	mux.Handle("/v1/route", crossOrigin(http.HandlerFunc(n.lean.Discover)))
+	return WebHandlers{Plain: mux, Lean: func(s *transport.LeanSocket) { n.lean.Serve(s) }}
+}
+
+// crossOrigin lets pages from everywhere ask: who somebody is, says a header and
+// no cookie.
+func crossOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		if r.Method == http.MethodOptions {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
+			if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+				h.Set("Access-Control-Allow-Headers", asked)
+			}
+			h.Set("Access-Control-Max-Age", "86400")
+			h.Set("Vary", "Access-Control-Request-Headers")
+			rw.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(rw, r)
+	})
 }
 
 func (w *web) hello(rw http.ResponseWriter, _ *http.Request) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/histogram"
+	"github.com/quorate/quorate/node/leanmessage"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
 	"github.com/quorate/quorate/node/tail"
@@ -43,6 +44,7 @@ type Node struct {
 	disk    *diskGuard
 	options session.Options
 	nextID  atomic.Uint64
+	lean    *leanmessage.Door
 	doors   ClientDoors
 
 	peerTasks tasks // requests of other nodes that have a goroutine here
@@ -321,6 +323,7 @@ func (n *Node) openEdge(context.Context) error {
 		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
 		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx, pages: make(chan struct{}, maxPages),
 	}
+	n.lean = leanmessage.New(doorHost{n.backend, presence{n}}, leanmessage.Options{Logger: n.env.Logger})
 	n.parts.push("requests", func() error {
 		cancel()
 		n.backend.tasks.end()
@@ -407,8 +410,9 @@ func (n *Node) openDoors(ctx context.Context) error {
 	n.parts.push("doors for clients", doors.Close)
 	n.parts.push("sessions", func() error {
 		n.backend.stopping.Store(true)
-		if n.backend.sessions.len() > 0 {
+		if n.backend.sessions.len()+n.lean.Len() > 0 {
 			n.backend.sessions.goaway(sessionsDrain)
+			n.lean.Goaway()
 			time.Sleep(sessionsDrain) // the clients' time to move, not a wait for something
 		}
 		return nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/leanmessage"
 	"github.com/quorate/quorate/transport"
 )
 
@@ -132,7 +133,7 @@ func openSockets(ctx context.Context, cfg Config, pair *transport.KeyPair, serve
 	}
 	s := &sockets{
 		edge: edge, served: make(chan error, 1), http: tcp.Addr().String(), quic: udp.LocalAddr().String(),
-		server: &http.Server{Handler: split(edge.WebSocket(), web.Plain), ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)},
+		server: &http.Server{Handler: split(edge.WebSocket(), edge.LeanMessage(web.Lean), web.Plain), ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)},
 	}
 	edge.GuardHTTP(s.server)
 	go func() {
@@ -153,9 +154,14 @@ func httpsOnly(c *tls.Config) *tls.Config {
 	return c
 }
 
-// split sends upgrades to the WebSocket and the rest to the plain handler.
-func split(ws, plain http.Handler) http.Handler {
+// split sends upgrades to the WebSocket of their dialect, which the subprotocol
+// says, or else the path, and the rest to the plain handler.
+func split(ws, lean, plain http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if transport.WantsLean(r) || r.URL.Path == leanmessage.Path {
+			lean.ServeHTTP(rw, r)
+			return
+		}
 		if r.Header.Get("Upgrade") != "" && (r.URL.Path == "/" || r.URL.Path == "/ws") {
 			ws.ServeHTTP(rw, r)
 			return

@@ -149,6 +149,7 @@ func decodeUserAnswer(b []byte) (userAnswer, error) {
 const (
 	queryClient byte = 1 // a client's request follows
 	queryUser   byte = 2 // is the user signed out, who holds the tag that follows?
+	queryDoor   byte = 3 // a question of another door follows, see package ask
 )
 
 // execute answers a query from this node's replica of a shard.
@@ -168,6 +169,9 @@ func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, requ
 		return answer, true, err
 	case queryUser:
 		answer, err := answerUser(h.state, app, user, string(request[1:]))
+		return answer, true, err
+	case queryDoor:
+		answer, err := answerDoor(h.state, app, user, request[1:])
 		return answer, true, err
 	default:
 		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query of an unknown kind")

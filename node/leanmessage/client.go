@@ -97,8 +97,11 @@ func (c *client) change(f func(*session)) {
 // session is what the node knows of the session.
 func (c *client) session() door.Session {
 	s := c.now()
-	return door.Session{App: c.app, User: c.user, Name: c.name, Tag: c.tag, HasWill: s.hasWill, InRoom: s.inRoom}
+	return door.Session{App: c.app, User: c.user, Name: c.name, Tag: c.tag, HasWill: s.hasWill, InRoom: s.inRoom, Doubt: c.doubt}
 }
+
+// doubt has the session look whether it may still be, and holds its tag.
+func (c *client) doubt() { c.run(c.check) }
 
 // run runs a task of the session. ctx ends with the session.
 func (c *client) run(task func(ctx context.Context)) {

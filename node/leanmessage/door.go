@@ -155,15 +155,3 @@ func (d *Door) Goaway() {
 		s.goaway()
 	}
 }
-
-// Recheck has the sessions with a tag look whether they still hold it, of those
-// users whom it may concern: their shard was out of reach.
-func (d *Door) Recheck(concerns func(wire.AppID, wire.UserID) bool) {
-	for _, s := range d.all() {
-		for _, c := range s.sessions() {
-			if c.tag != "" && concerns(c.app, c.user) {
-				c.run(c.check)
-			}
-		}
-	}
-}

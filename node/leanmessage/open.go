@@ -26,14 +26,12 @@ var errNoApp = errors.New("leanmessage: no such app")
 // changes the sessions of a socket is done one after another, and the reading
 // goroutine's stack stays small.
 func (s *socket) wait(work func(ctx context.Context)) {
-	done := make(chan struct{})
-	s.door.host.Go(func(ctx context.Context) {
-		defer close(done)
-		ctx, cancel := context.WithTimeout(ctx, s.door.opts.RequestTimeout)
+	s.steps.Go(func() {
+		ctx, cancel := context.WithTimeout(s.life, s.door.opts.RequestTimeout)
 		defer cancel()
 		work(ctx)
 	})
-	<-done
+	s.steps.Wait()
 }
 
 // bind finds the app that a command names. A socket is of one app for good.
@@ -224,7 +222,7 @@ func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client,
 	c := &client{
 		id: s.door.nextID(), name: newName(), socket: s, app: s.tenant.Load().ID, user: who.user, tag: who.tag,
 	}
-	c.life, c.end = context.WithCancel(context.Background())
+	c.life, c.end = context.WithCancel(s.life)
 	c.mu.session = session{device: who.device, issued: who.issued}
 	c.mu.say(in.GetSessionMessage())
 	r := &request{number: c.begin(), in: in}

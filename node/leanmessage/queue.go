@@ -120,6 +120,7 @@ func (s *socket) close(status int, reason string) {
 		return
 	}
 	s.q.closing, s.q.status, s.q.reason = true, status, reason
+	s.end()
 	s.wakeLocked()
 	s.startLocked()
 }

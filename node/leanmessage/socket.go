@@ -1,6 +1,7 @@
 package leanmessage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,9 +24,13 @@ type socket struct {
 	offline bool          // it wants the messages it has missed, not how many they are
 	places  chan struct{} // one for each command that is being done
 	writers sync.WaitGroup
+	steps   sync.WaitGroup         // what the reading goroutine has done elsewhere
 	tenant  atomic.Pointer[tenant] // the app that it is bound to, once it is
 
-	// The reading goroutine's own.
+	life context.Context //nolint:containedctx // ends with the socket, for its steps and sessions
+	end  context.CancelFunc
+
+	// The reading goroutine's own, and its steps'.
 	signedIn bool      // there was a session or a login
 	until    time.Time // when that is too late
 
@@ -35,16 +40,19 @@ type socket struct {
 }
 
 func newSocket(d *Door, conn Conn) *socket {
-	return &socket{
+	s := &socket{
 		door: d, conn: conn, places: make(chan struct{}, d.opts.MaxInFlight),
 		offline: conn.Subprotocol() == transport.LeanProtobuf1 || conn.Subprotocol() == transport.LeanBase641,
 	}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
 }
 
 // serve reads the socket until it ends, and ends its sessions.
 func (s *socket) serve() error {
 	err := s.read()
 	s.close(s.statusOf(err), "")
+	s.steps.Wait()
 	s.writers.Wait()
 	for _, c := range s.sessions() {
 		c.finish(false)
