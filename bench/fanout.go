@@ -11,9 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate/quorate/bench/lean"
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
 )
 
 // Fanout sends messages into groups of which some members are online, and measures
@@ -22,6 +24,7 @@ import (
 type Fanout struct {
 	Load
 
+	Dialect     Dialect // of all who send and receive
 	Groups      int     // that the messages go round in, each with members of its own
 	Members     int     // of each group, with the one that sends
 	Online      float64 // the share of the others that have a session; at least one
@@ -45,6 +48,7 @@ func (b Fanout) Validate() error {
 	c.that(b.Groups*b.sessions() <= maxSessions, "%d sessions, want at most %d", b.Groups*b.sessions(), maxSessions)
 	c.that(b.Connections >= 1 && b.Connections <= min(b.Groups, maxConnections), "%d connections that send, want 1 to one for each of %d groups", b.Connections, b.Groups)
 	checkBody(&c, b.BodyBytes)
+	b.Dialect.check(&c)
 	c.that(b.BodyBytes >= stampBytes, "bodies of %d bytes, want at least %d, for the time that it was sent", b.BodyBytes, stampBytes)
 	return c.err()
 }
@@ -104,7 +108,7 @@ func (b Fanout) Run(ctx context.Context, t Target) (Report, error) {
 	f := r.measure(ctx)
 	missing := r.awaitRest(ctx)
 	rep := &FanoutReport{
-		Setting: set, Figures: f, Members: b.Members, Groups: b.Groups, Sessions: len(r.sessions),
+		Setting: set, Figures: f, Members: b.Members, Groups: b.Groups, Sessions: b.Groups * b.sessions(),
 		Deliveries: float64(r.received.Load()) / f.Seconds, Delivery: percentiles(r.delivery.Counts()), Missing: missing,
 	}
 	rep.DeliveryCPU = 1e6 * f.ServerCores / max(rep.Deliveries, 1)
@@ -121,6 +125,7 @@ type fanoutRun struct {
 	senders  []*client.Client
 	lanes    []sendLane
 	sessions []*client.Client
+	leans    []*lean.Conn // with that dialect, the senders and then the sessions
 	readers  sync.WaitGroup
 
 	from, until time.Duration // the measured time, since base
@@ -134,6 +139,7 @@ type fanoutRun struct {
 func (r *fanoutRun) close() {
 	closeAll(r.senders)
 	closeAll(r.sessions)
+	closeLeans(r.leans)
 	r.readers.Wait()
 }
 
@@ -151,6 +157,9 @@ func (r *fanoutRun) setup(ctx context.Context) (err error) {
 	r.lanes = deal(groups, r.Connections)
 	online := r.Fanout.sessions()
 	r.target.say("opening %d sessions", len(groups)*online)
+	if r.Dialect == LeanMessage {
+		return r.followLean(ctx, len(groups)*online)
+	}
 	r.sessions = make([]*client.Client, len(groups)*online)
 	return each(ctx, len(r.sessions), 64, func(ctx context.Context, i int) error {
 		return r.follow(ctx, i, userOf(r.group(i/online)+"-m", i%online), groups[i/online].ID())
@@ -178,18 +187,39 @@ func (r *fanoutRun) follow(ctx context.Context, i int, user wire.UserID, group w
 				}
 				return
 			}
-			r.deliver(e.Message)
+			if e.Message != nil {
+				r.deliver(e.Message.Body)
+			}
 		}
 	})
 	return nil
 }
 
+// followLean opens the sessions of the dialect, which follow all of their groups,
+// and has the senders speak it too.
+func (r *fanoutRun) followLean(ctx context.Context, sessions int) (err error) {
+	if r.leans, err = r.target.openLeans(ctx, r.senders, r.lanes); err != nil {
+		return err
+	}
+	online, senders := r.Fanout.sessions(), len(r.leans)
+	r.leans = append(r.leans, make([]*lean.Conn, sessions)...)
+	return each(ctx, sessions, 64, func(ctx context.Context, i int) (err error) {
+		r.leans[senders+i], err = r.target.dialLean(ctx, i, userOf(r.group(i/online)+"-m", i%online), func(m *leanpb.DirectCommand) {
+			r.deliver([]byte(m.GetMsg()))
+		})
+		if err != nil {
+			return fmt.Errorf("session %d: %w", i, err)
+		}
+		return nil
+	})
+}
+
 // deliver counts a delivery.
-func (r *fanoutRun) deliver(m *client.Message) {
-	if m == nil || len(m.Body) < stampBytes {
+func (r *fanoutRun) deliver(body []byte) {
+	if len(body) < stampBytes {
 		return
 	}
-	now, due := time.Since(r.base), time.Duration(binary.BigEndian.Uint64(m.Body))
+	now, due := time.Since(r.base), time.Duration(binary.BigEndian.Uint64(body))
 	r.all.Add(1)
 	if now >= r.from && now < r.until {
 		r.received.Add(1)

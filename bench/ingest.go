@@ -2,11 +2,13 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate/quorate/bench/lean"
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
@@ -17,6 +19,7 @@ import (
 type Ingest struct {
 	Load
 
+	Dialect       Dialect // of those who send
 	Connections   int
 	Conversations int // that the messages go round in
 	Members       int // of each
@@ -50,6 +53,7 @@ func (b Ingest) check(c *checks) {
 	c.that(b.Rate > 0 || b.Search != nil || b.InFlight >= b.Connections, "%d messages in flight, want at least one for each of %d connections", b.InFlight, b.Connections)
 	c.that(b.Members >= 1 && b.Members <= maxMembers, "%d members, want 1 to %d", b.Members, maxMembers)
 	checkBody(c, b.BodyBytes)
+	b.Dialect.check(c)
 }
 
 func checkBody(c *checks, bytesEach int) {
@@ -123,7 +127,8 @@ type ingestRun struct {
 
 	target   Target
 	clients  []*client.Client
-	lanes    []sendLane // one for each connection
+	leans    []*lean.Conn // with that dialect, who sends; for the same users as clients
+	lanes    []sendLane   // one for each connection
 	bodies   *bodies
 	refusals histogram.Histogram
 }
@@ -139,6 +144,7 @@ type sendLane struct {
 type outbox struct {
 	*client.Conversation
 
+	via     *lean.Conn // not nil: sends, instead of the conversation's own client
 	waiting atomic.Int64
 }
 
@@ -149,6 +155,13 @@ func (o *outbox) send(ctx context.Context, body []byte, done func(client.Sent, e
 	if o.waiting.Add(1) > windowOf {
 		o.waiting.Add(-1)
 		done(client.Sent{}, errOverLimit)
+		return
+	}
+	if o.via != nil {
+		o.via.Send(string(o.ID()), string(body), rand.Text(), func(err error) {
+			o.waiting.Add(-1)
+			done(client.Sent{}, err)
+		})
 		return
 	}
 	o.SendAsync(ctx, client.Draft{Body: body}, func(s client.Sent, err error) {
@@ -163,7 +176,10 @@ func (l *sendLane) take() *outbox {
 	return o
 }
 
-func (r *ingestRun) close() { closeAll(r.clients) }
+func (r *ingestRun) close() {
+	closeAll(r.clients)
+	closeLeans(r.leans)
+}
 
 // setup opens connections, spread over the servers, and conversations.
 func (r *ingestRun) setup(ctx context.Context) (err error) {
@@ -175,7 +191,13 @@ func (r *ingestRun) setup(ctx context.Context) (err error) {
 		return err
 	}
 	all, err := r.target.makeGroups(ctx, r.clients, r.Conversations, func(int) client.NewConversation { return newGroup(run, r.Members) })
+	if err != nil {
+		return err
+	}
 	r.lanes = deal(all, r.Connections)
+	if r.Dialect == LeanMessage {
+		r.leans, err = r.target.openLeans(ctx, r.clients, r.lanes)
+	}
 	return err
 }
 

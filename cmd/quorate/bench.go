@@ -40,6 +40,11 @@ type loadFlags struct {
 	Duration time.Duration `help:"Measured." default:"10s"`
 }
 
+// dialectFlag says what the clients of a measurement speak.
+type dialectFlag struct {
+	Dialect string `help:"native, or leanmessage over WebSocket: what the clients speak while it is measured." enum:"native,leanmessage" default:"native"`
+}
+
 func (f loadFlags) load() bench.Load {
 	return bench.Load{Rate: f.Rate, InFlight: f.InFlight, Limit: f.Limit, Warmup: f.Warmup, Duration: f.Duration}
 }

@@ -10,6 +10,7 @@ import (
 type benchIngestCmd struct {
 	benchFlags
 	loadFlags
+	dialectFlag
 	Connections   int           `help:"Connections, each a user of its own." default:"8"`
 	Conversations int           `help:"Conversations that the messages go round in." default:"64"`
 	Members       int           `help:"Members of each conversation." default:"1"`
@@ -26,13 +27,14 @@ func (benchIngestCmd) Help() string {
 Examples:
   quorate bench ingest --in-flight 512 --duration 30s
   quorate bench ingest --rate 5000 --body 1024 --transport quic
-  quorate bench ingest --search --duration 5s`
+  quorate bench ingest --search --duration 5s
+  quorate bench ingest --dialect leanmessage --in-flight 512`
 }
 
 // Run measures.
 func (c *benchIngestCmd) Run(ctx context.Context, e *env) error {
 	b := bench.Ingest{
-		Load: c.load(), Connections: c.Connections, Conversations: max(c.Conversations, c.Connections), Members: c.Members, BodyBytes: c.Body,
+		Load: c.load(), Dialect: bench.Dialect(c.Dialect), Connections: c.Connections, Conversations: max(c.Conversations, c.Connections), Members: c.Members, BodyBytes: c.Body,
 	}
 	if c.Search {
 		if c.Rate != 0 {
