@@ -2,7 +2,6 @@ package leanmessage
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/quorate/quorate/node/door"
@@ -37,17 +36,11 @@ type client struct {
 	life context.Context //nolint:containedctx // ends with the session, for all its tasks
 	end  context.CancelFunc
 
-	mu struct {
-		sync.Mutex
-		session
+	out outbox
 
-		lastRequest uint64
-		unanswered  map[uint64]struct{}
-		held        []outgoing // pushes that wait for a reply, and those after them
-		heldBytes   int
-		late        bool // a push was refused because of heldBytes
-		ended       bool
-	}
+	mu    sync.Mutex
+	state session // guarded by mu
+	ended bool    // guarded by mu
 }
 
 // session is what a session knows of itself that may change while it is open.
@@ -77,7 +70,7 @@ func (c *client) tenant() *tenant { return c.socket.tenant.Load() }
 func (c *client) now() session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.mu.session
+	return c.state
 }
 
 // understands tells whether the client has set a bit of its bitmap.
@@ -86,8 +79,8 @@ func (c *client) understands(bit int64) bool { return c.now().bitmap&bit != 0 }
 // change changes what a session knows of itself, and tells the node.
 func (c *client) change(f func(*session)) {
 	c.mu.Lock()
-	f(&c.mu.session)
-	ended := c.mu.ended
+	f(&c.state)
+	ended := c.ended
 	c.mu.Unlock()
 	if !ended {
 		c.host().Opened(c.session())
@@ -97,11 +90,8 @@ func (c *client) change(f func(*session)) {
 // session is what the node knows of the session.
 func (c *client) session() door.Session {
 	s := c.now()
-	return door.Session{App: c.app, User: c.user, Name: c.name, Tag: c.tag, HasWill: s.hasWill, InRoom: s.inRoom, Doubt: c.doubt}
+	return door.Session{App: c.app, User: c.user, Name: c.name, Tag: c.tag, HasWill: s.hasWill, InRoom: s.inRoom, Doubt: watch{c}.doubt}
 }
-
-// doubt has the session look whether it may still be, and holds its tag.
-func (c *client) doubt() { c.run(c.check) }
 
 // run runs a task of the session. ctx ends with the session.
 func (c *client) run(task func(ctx context.Context)) {
@@ -113,89 +103,19 @@ func (c *client) run(task func(ctx context.Context)) {
 	})
 }
 
-// begin numbers a request: what it causes is not pushed before it is answered.
-func (c *client) begin() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mu.lastRequest++
-	if c.mu.unanswered == nil {
-		c.mu.unanswered = map[uint64]struct{}{}
-	}
-	c.mu.unanswered[c.mu.lastRequest] = struct{}{}
-	return c.mu.lastRequest
-}
-
 // answer queues the reply to a request, and then the pushes that waited for it.
 func (c *client) answer(r *request, reply *leanpb.GenericCommand, err error) {
 	if err != nil {
 		reply = errorCommand(commonCodes.failed(err))
 	}
-	frame := c.socket.reply(r.in, string(c.user), reply)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.socket.queue(frame)
-	delete(c.mu.unanswered, r.number)
-	c.releaseLocked()
+	c.out.answer(c.socket, r.number, c.socket.reply(r.in, string(c.user), reply))
 }
 
 // send queues pushes in order, all or none. It returns false when there is no
 // room: then the session catches up once there is. With always they are queued
 // in any case. A session that has ended takes and drops everything.
 func (c *client) send(out []outgoing, always bool) bool {
-	if len(out) == 0 {
-		return true
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.ended {
-		return true
-	}
-	if len(c.mu.held) == 0 && !slices.ContainsFunc(out, c.waitsLocked) {
-		return c.socket.push(out, always)
-	}
-	size := sizeOf(out)
-	if !always && c.mu.heldBytes > 0 && c.mu.heldBytes+size > c.door().opts.MaxQueueBytes {
-		c.mu.late = true
-		return false
-	}
-	c.mu.held = append(c.mu.held, out...)
-	c.mu.heldBytes += size
-	c.releaseLocked()
-	return true
-}
-
-func sizeOf(out []outgoing) (n int) {
-	for i := range out {
-		n += out[i].size()
-	}
-	return n
-}
-
-func (c *client) waitsLocked(o outgoing) bool {
-	_, waits := c.mu.unanswered[o.cause]
-	return waits
-}
-
-// releaseLocked queues what does not have to wait any more.
-func (c *client) releaseLocked() {
-	n := 0
-	for n < len(c.mu.held) && !c.waitsLocked(c.mu.held[n]) {
-		n++
-	}
-	if n == 0 {
-		return
-	}
-	free := c.mu.held[:n]
-	c.mu.heldBytes -= sizeOf(free)
-	c.socket.push(free, true)
-	if c.mu.held = slices.Clone(c.mu.held[n:]); len(c.mu.held) > 0 {
-		return
-	}
-	c.mu.held = nil
-	if c.mu.late {
-		c.mu.late = false
-		c.socket.catchUpLater()
-	}
+	return len(out) == 0 || c.out.send(c.socket, out, always)
 }
 
 // push queues one push of the session's own making, or returns false when there
@@ -210,13 +130,7 @@ func (c *client) tell(ctx context.Context, out ...outgoing) bool {
 			return false
 		}
 	}
-	return !c.isEnded()
-}
-
-func (c *client) isEnded() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.ended
+	return !c.out.isClosed()
 }
 
 // finish ends the session: it is pushed nothing more, and follows nothing. Clean
@@ -224,12 +138,13 @@ func (c *client) isEnded() bool {
 // not be called with a lock of the edge held.
 func (c *client) finish(clean bool) {
 	c.mu.Lock()
-	ended := c.mu.ended
-	c.mu.ended, c.mu.held = true, nil
+	ended := c.ended
+	c.ended = true
 	c.mu.Unlock()
 	if ended {
 		return
 	}
+	c.out.close()
 	c.end()
 	c.socket.forget(c)
 	c.logs.Close()

@@ -90,7 +90,7 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 		return
 	}
 	s.places <- struct{}{}
-	r := &request{number: c.begin(), in: in}
+	r := &request{number: c.out.begin(false), in: in}
 	ctx, cancel := context.WithTimeout(withRequest(c.life, r), s.door.opts.RequestTimeout)
 	done := func(reply *leanpb.GenericCommand, err error) {
 		cancel()

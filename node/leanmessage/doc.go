@@ -26,6 +26,9 @@
 // session, and whether a request of this session caused it. A translator is
 // called with a lock of the edge held: it encodes and returns.
 //
+// The commands of a group are functions of a client, or methods of a type that
+// embeds one: the methods of client itself are what all groups need.
+//
 // What always holds:
 //
 //   - The reply to a request is queued before any push that the request caused,

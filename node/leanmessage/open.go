@@ -103,13 +103,13 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 		return err
 	}
 	if c := s.find(who.user); c != nil {
-		return c.reopen(ctx, in, who)
+		return opening{c}.again(ctx, in, who)
 	}
 	if len(s.sessions()) >= s.door.opts.MaxSessions {
 		return errorf(CodeAppQuotaExceeded, "%d sessions are open on this socket", s.door.opts.MaxSessions)
 	}
 	c, r := s.newClient(in, who)
-	if err := c.start(ctx, who); err != nil {
+	if err := (opening{c}).begin(ctx, who); err != nil {
 		c.end()
 		c.logs.Close()
 		return err
@@ -117,7 +117,7 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 	s.add(c)
 	s.welcome()
 	c.host().Opened(c.session())
-	c.answer(r, c.opened(), nil)
+	c.answer(r, opening{c}.opened(), nil)
 	c.run(c.resume)
 	return nil
 }
@@ -223,11 +223,9 @@ func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client,
 		id: s.door.nextID(), name: newName(), socket: s, app: s.tenant.Load().ID, user: who.user, tag: who.tag,
 	}
 	c.life, c.end = context.WithCancel(s.life)
-	c.mu.session = session{device: who.device, issued: who.issued}
-	c.mu.say(in.GetSessionMessage())
-	r := &request{number: c.begin(), in: in}
-	c.mu.held = []outgoing{{cause: r.number}}
-	return c, r
+	c.state = session{device: who.device, issued: who.issued}
+	c.state.say(in.GetSessionMessage())
+	return c, &request{number: c.out.begin(true), in: in}
 }
 
 // say takes what a client says of itself when it opens.
@@ -238,16 +236,19 @@ func (s *session) say(m *leanpb.SessionCommand) {
 	s.unreadSince, s.patchSince = m.GetLastUnreadNotifTime(), m.GetLastPatchTime()
 }
 
-// start begins to follow the user's log, takes the tag, and looks whether the
+// opening is a session that opens, or opens again.
+type opening struct{ *client }
+
+// begin begins to follow the user's log, takes the tag, and looks whether the
 // session may be.
-func (c *client) start(ctx context.Context, who credentials) error {
-	if err := c.followUser(ctx); err != nil {
+func (c opening) begin(ctx context.Context, who credentials) error {
+	if err := c.follow(ctx, tail.Request{Log: state.LogKey{App: c.app, User: c.user}, FromEnd: true}); err != nil {
 		return err
 	}
-	if err := c.takeTag(ctx, who); err != nil {
+	if err := takeTag(ctx, c.client, who); err != nil {
 		return err
 	}
-	held, err := c.held(ctx)
+	held, err := heldBy(ctx, c.client)
 	if err != nil {
 		return err
 	}
@@ -263,14 +264,8 @@ func (c *client) start(ctx context.Context, who credentials) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.validAfter = held.ValidAfter
+	c.state.validAfter = held.ValidAfter
 	return nil
-}
-
-// followUser follows the user's log from its end.
-func (c *client) followUser(ctx context.Context) error {
-	log := state.LogKey{App: c.app, User: c.user}
-	return c.follow(ctx, tail.Request{Log: log, FromEnd: true})
 }
 
 // follow follows a log, and waits until it does. Only Log, After and FromEnd are
@@ -294,7 +289,7 @@ func (c *client) follow(ctx context.Context, r tail.Request) error {
 
 // takeTag takes the session's tag from whoever holds it. Who comes back does not
 // take it from another device.
-func (c *client) takeTag(ctx context.Context, who credentials) error {
+func takeTag(ctx context.Context, c *client, who credentials) error {
 	if who.tag == "" {
 		return nil
 	}
@@ -309,12 +304,12 @@ func (c *client) takeTag(ctx context.Context, who credentials) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.login = result.Login
+	c.state.login = result.Login
 	return nil
 }
 
-// held asks the user's shard what his sessions hold.
-func (c *client) held(ctx context.Context) (*state.Sessions, error) {
+// heldBy asks the user's shard what his sessions hold.
+func heldBy(ctx context.Context, c *client) (*state.Sessions, error) {
 	a, err := c.host().Ask(ctx, c.app, c.user, string(c.user), &ask.Request{Sessions: &ask.Sessions{}})
 	if err != nil {
 		return nil, err
@@ -325,35 +320,32 @@ func (c *client) held(ctx context.Context) (*state.Sessions, error) {
 	return a.Sessions, nil
 }
 
-// reopen answers a client that opens a session which is open here: it is the
+// again answers a client that opens a session which is open here: it is the
 // same one, and gets what it says it has missed.
-func (c *client) reopen(ctx context.Context, in *leanpb.GenericCommand, who credentials) error {
-	held, err := c.held(ctx)
+func (c opening) again(ctx context.Context, in *leanpb.GenericCommand, who credentials) error {
+	held, err := heldBy(ctx, c.client)
 	if err != nil {
 		return err
 	}
 	if who.issued != 0 && who.issued < held.ValidAfter {
 		return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
 	}
-	r := &request{number: c.begin(), in: in}
-	c.mu.Lock()
-	c.mu.say(in.GetSessionMessage())
-	c.mu.held = append(c.mu.held, outgoing{cause: r.number})
-	c.mu.Unlock()
+	r := &request{number: c.out.begin(true), in: in}
+	c.change(func(s *session) { s.say(in.GetSessionMessage()) })
 	c.answer(r, c.opened(), nil)
 	c.run(c.resume)
 	return nil
 }
 
 // opened is the reply to who has opened a session.
-func (c *client) opened() *leanpb.GenericCommand {
+func (c opening) opened() *leanpb.GenericCommand {
 	return &leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_opened.Enum(), SessionMessage: c.token(),
+		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_opened.Enum(), SessionMessage: tokenOf(c.client),
 	}
 }
 
-// token is a fresh token of the session. An app without a master key has none.
-func (c *client) token() *leanpb.SessionCommand {
+// tokenOf makes a fresh token of the session. An app without a master key has none.
+func tokenOf(c *client) *leanpb.SessionCommand {
 	host := c.host()
 	life := min(c.door().opts.TokenLife, c.tenant().settings.Time.SessionToken)
 	token, err := auth.IssueLean(auth.LeanSession{

@@ -38,7 +38,7 @@ func allTranslators() translators {
 func (c *client) Deliver(b *tail.Batch) bool {
 	if b.Behind {
 		if b.Log.User != "" {
-			c.run(c.check)
+			watch{c}.doubt()
 		}
 		c.readBack(b)
 	}

@@ -116,20 +116,20 @@ func refresh(_ context.Context, c *client, in *leanpb.GenericCommand, done func(
 		}
 	}
 	done(&leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_refreshed.Enum(), SessionMessage: c.token(),
+		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_refreshed.Enum(), SessionMessage: tokenOf(c),
 	}, nil)
 }
 
 // queryOnline says who of some users is online.
 func queryOnline(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
-	online, err := c.online(ctx, in.GetSessionMessage().GetSessionPeerIds())
+	online, err := onlineOf(ctx, c, in.GetSessionMessage().GetSessionPeerIds())
 	return sessionReply(leanpb.OpType_query_result, online), err
 }
 
 // watchPeers and unwatchPeers answer clients so old that they wanted to be told
 // who comes and goes. They are not.
 func watchPeers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
-	online, err := c.online(ctx, in.GetSessionMessage().GetSessionPeerIds())
+	online, err := onlineOf(ctx, c, in.GetSessionMessage().GetSessionPeerIds())
 	return sessionReply(leanpb.OpType_added, online), err
 }
 
@@ -143,7 +143,7 @@ func sessionReply(o leanpb.OpType, online []string) *leanpb.GenericCommand {
 	}
 }
 
-func (c *client) online(ctx context.Context, peers []string) ([]string, error) {
+func onlineOf(ctx context.Context, c *client, peers []string) ([]string, error) {
 	if most := c.tenant().settings.Limit.OnlineQuery; len(peers) > most {
 		return nil, errorf(CodeInternalError, "%d client ids, want at most %d", len(peers), most)
 	}

@@ -22,7 +22,7 @@ func kicked(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 	case e.Device != "" && e.Device != now.device:
 	case e.Device == "" && e.Until <= now.validAfter: // before the session opened
 	default:
-		c.run(func(context.Context) { c.expel(CodeKickedByApp, e.Reason) })
+		c.run(func(context.Context) { watch{c}.expel(CodeKickedByApp, e.Reason) })
 	}
 	return nil
 }
@@ -35,14 +35,20 @@ func tagTaken(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 	}
 	c.run(func(context.Context) {
 		if now := c.now(); e.Login > now.login {
-			c.lostTag(e.Device)
+			watch{c}.lostTag(e.Device)
 		}
 	})
 	return nil
 }
 
+// watch is a session that looks after itself.
+type watch struct{ *client }
+
+// doubt has it look whether it may still be, and holds its tag.
+func (c watch) doubt() { c.run(c.check) }
+
 // lostTag ends a session whose tag is a device's now.
-func (c *client) lostTag(device string) {
+func (c watch) lostTag(device string) {
 	if own := c.now().device; device != "" && device == own {
 		c.finish(false)
 		return
@@ -51,24 +57,19 @@ func (c *client) lostTag(device string) {
 }
 
 // expel ends a session and tells its client why. The socket stays, for others.
-func (c *client) expel(code int, reason string) {
+func (c watch) expel(code int, reason string) {
 	m := c.pushOf(leanpb.CommandType_session, leanpb.OpType_closed)
 	m.SessionMessage = &leanpb.SessionCommand{Code: proto.Int32(int32(code)), Reason: proto.String(reason)}
-	c.mu.Lock()
-	if !c.mu.ended {
-		c.socket.push(append(c.mu.held, pushed(m)), true)
-		c.mu.held, c.mu.heldBytes = nil, 0
-	}
-	c.mu.Unlock()
+	c.out.sendLast(c.socket, pushed(m))
 	c.finish(false)
 }
 
 // check asks the user's shard whether the session may still be and holds its
 // tag, until there is an answer or the session ends.
-func (c *client) check(ctx context.Context) {
+func (c watch) check(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
-		held, err := c.held(one)
+		held, err := heldBy(one, c.client)
 		cancel()
 		if err == nil {
 			c.judge(ctx, held)
@@ -83,7 +84,7 @@ func (c *client) check(ctx context.Context) {
 	}
 }
 
-func (c *client) judge(ctx context.Context, held *state.Sessions) {
+func (c watch) judge(ctx context.Context, held *state.Sessions) {
 	now := c.now()
 	if held.ValidAfter > now.validAfter {
 		c.expel(CodeKickedByApp, "")
@@ -97,7 +98,7 @@ func (c *client) judge(ctx context.Context, held *state.Sessions) {
 	case !ok:
 		// This node was taken for dead, and its sessions for lost: it takes the tag
 		// back, from nobody.
-		if err := c.takeTag(ctx, credentials{tag: c.tag, device: now.device, reconnect: true}); err != nil {
+		if err := takeTag(ctx, c.client, credentials{tag: c.tag, device: now.device, reconnect: true}); err != nil {
 			c.expel(CodeSessionConflict, Reason(CodeSessionConflict))
 		}
 	case holder.Session != c.name:
