@@ -71,13 +71,7 @@ func (c *testCluster) opened(n *testNode, s door.Session) {
 // tagHolder returns the session that holds a user's tag, as the state says.
 func (c *testCluster) tagHolder(user wire.UserID, tag string) string {
 	c.t.Helper()
-	n := c.leader(string(user))
-	r, _ := n.node.table().Route(wire.SlotOf(testApp, string(user)))
-	held, err := n.node.shards.get(r.Shard).state.Sessions(testApp, user)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	for _, t := range held.Tags {
+	for _, t := range c.held(user).Tags {
 		if t.Tag == tag {
 			return t.Session
 		}
@@ -98,13 +92,7 @@ func TestLM005_TagOfAnotherDoor(t *testing.T) {
 			t.Fatalf("the tag is held by %q", holder)
 		}
 
-		for _, o := range c.nodes {
-			if o != edge {
-				c.net.Break(string(edge.id), string(o.id))
-				c.net.Cut(string(edge.id), string(o.id))
-				c.net.Cut(string(o.id), string(edge.id))
-			}
-		}
+		c.partition(edge)
 		time.Sleep(2 * edgeLease) // of the bubble's clock
 		if holder := c.tagHolder("tom", "phone"); holder != "" {
 			t.Errorf("after the lease the tag is held by %q", holder)
@@ -112,12 +100,7 @@ func TestLM005_TagOfAnotherDoor(t *testing.T) {
 		for len(doubted) > 0 {
 			<-doubted // it could not be answered
 		}
-		for _, o := range c.nodes {
-			if o != edge {
-				c.net.Heal(string(edge.id), string(o.id))
-				c.net.Heal(string(o.id), string(edge.id))
-			}
-		}
+		c.join(edge)
 		select {
 		case <-doubted:
 		case <-time.After(time.Minute):
