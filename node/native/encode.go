@@ -139,6 +139,8 @@ var codes = map[state.Refusal]wire.Code{
 	state.Conflict: wire.CodeConflict, state.Muted: wire.CodeMuted, state.Invalid: wire.CodeInvalid,
 	state.StartOver: wire.CodeStartOver, state.Moved: wire.CodeStaleRoute, state.Blocked: wire.CodeForbidden,
 	state.Backlogged: wire.CodeUnavailable, state.SignedOut: wire.CodeUnauthenticated,
+	state.NeedOwner: wire.CodeForbidden, state.Banned: wire.CodeForbidden, state.BannedUser: wire.CodeForbidden,
+	state.BlockListFull: wire.CodeLimit, state.MuteListFull: wire.CodeLimit, state.MutedForNow: wire.CodeMuted,
 }
 
 // Refused turns a refusal into an error for a client.

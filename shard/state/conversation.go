@@ -35,7 +35,7 @@ type head struct {
 
 	gone int64 // when it was destroyed or expired; 0: it was not
 
-	// Of the second version, which a head has in which one of them is set.
+	// Of the second version, which is that of a head in which one of them is set.
 	asked wire.Seq // last message that asked for a receipt
 	bans  uint32   // users who are kept out
 	mutes uint32   // members muted for ever or, where no members are stored, users muted at all
@@ -130,15 +130,22 @@ func decodeHead(b []byte) (head, error) {
 //
 //	| version, 1 | policy | name | creator | created | updated | patched | expires | unique, 1 | properties: count | name | value | ...
 //
-// The first version has a shorter policy, and no patched.
+// The first version has a shorter policy, and no patched. It is that of an info of
+// which it says everything.
 func appendInfo(b []byte, c *Info) []byte {
-	b = append(b, infoVersion)
-	b = appendPolicy(b, &c.Policy)
+	version := byte(infoVersion)
+	if c.Patched == 0 && c.Policy.isFirst() {
+		version = 1
+	}
+	b = append(b, version)
+	b = appendPolicy(b, &c.Policy, version)
 	b = bin.AppendString(b, c.Name)
 	b = bin.AppendString(b, c.Creator)
 	b = bin.AppendUvarint(b, uint64(c.Created))
 	b = bin.AppendUvarint(b, uint64(c.Updated))
-	b = bin.AppendUvarint(b, uint64(c.Patched))
+	if version > 1 {
+		b = bin.AppendUvarint(b, uint64(c.Patched))
+	}
 	b = bin.AppendUvarint(b, uint64(c.Expires))
 	b = bin.AppendBool(b, c.Unique)
 	return appendProperties(b, c.Properties)

@@ -46,6 +46,13 @@ func forms() []form {
 	full.ID, full.Imported = "imported", true
 	full.Mentions, full.MentionAll, full.Targets = []wire.UserID{"bob"}, true, []wire.UserID{"bob", "cat"}
 	full.Edited, full.Recalled = 1e12+5, true
+	asked := *message
+	asked.Receipt = true
+	deleted := Message{ID: message.ID, Seq: 7, Offset: 9, From: "ann", Timestamp: 1e12, Count: 5, Counted: true, Deleted: true}
+	ruled := info
+	ruled.Policy, _ = NewPolicy(PresetBasic)
+	ruled.Policy, ruled.Patched = ruled.Policy.ruled(RulesRoles), 1e12+3
+	quiet := Member{User: "ann", Role: RoleMember, Joined: 1e12, JoinedOffset: 3, JoinedSeq: 1, Muted: true, Quiet: true}
 	writeMessage := func(m *Message) []byte { return appendMessage(nil, m) }
 	readMessage := func(b []byte) (*Message, error) { return decodeMessage("tea", 7, b) }
 	writeEntry := func(e *Entry) []byte { return appendEntryRow(nil, e) }
@@ -65,13 +72,23 @@ func forms() []form {
 		formOf("head", head{flags: headMuted, seq: 300, offset: 310, timestamp: 1e12, count: 290, members: 3, floorOffset: 20, floorSeq: 10, floorCount: 9, gone: 1},
 			func(h head) []byte { return appendHead(nil, &h) }, decodeHead),
 		formOf("info", info, func(i Info) []byte { return appendInfo(nil, &i) }, decodeInfo),
+		formOf("head, version 2", head{flags: headRoles, seq: 3, offset: 4, members: 2, asked: 3, bans: 300, mutes: 2},
+			func(h head) []byte { return appendHead(nil, &h) }, decodeHead),
+		formOf("info, version 2", ruled, func(i Info) []byte { return appendInfo(nil, &i) }, decodeInfo),
+		formOf("member, version 2", quiet, func(m Member) []byte { return appendMember(nil, &m) },
+			func(b []byte) (Member, error) { return decodeMember("ann", b) }),
 		formOf("member", member, func(m Member) []byte { return appendMember(nil, &m) },
 			func(b []byte) (Member, error) { return decodeMember("ann", b) }),
 		formOf("message", message, writeMessage, readMessage),
+		formOf("message, with a receipt", &asked, writeMessage, readMessage),
+		formOf("message, deleted", &deleted, writeMessage, readMessage),
 		formOf("message, all fields", &full, writeMessage, readMessage),
 		formOf("conversation log entry", &Entry{
 			Offset: 3, Seq: 2, Kind: EntryMuted, Stamp: 1e12, Actor: "ann", Target: 2, Users: []wire.UserID{"bob"}, Role: RoleMember,
 			Until: 1e12, Expired: true,
+		}, writeEntry, readEntry),
+		formOf("conversation log entry of an update", &Entry{
+			Offset: 3, Seq: 2, Kind: EntryUpdated, Stamp: 1e12, Actor: "ann", Changed: []byte(`{"attr":{"x":1}}`), Sent: []byte(`{"attr.x":1}`),
 		}, writeEntry, readEntry),
 		formOf("user log entry", &Entry{
 			Offset: 3, Kind: EntryJoined, Stamp: 1e12, Actor: "ann", Conversation: "tea", ConversationOffset: 4, Tag: "t",
@@ -83,6 +100,7 @@ func forms() []form {
 		formOf("token", tokenRow{n: 3, stamp: 1e12, result: sent},
 			func(r tokenRow) []byte { return appendTokenRow(nil, r.n, r.stamp, &r.result) }, decodeTokenRow),
 		formOf("result, all fields", result, writeResult, DecodeResult),
+		formOf("result, of an update", Result{Conversation: "tea", Timestamp: 1e12, Data: []byte(`{"name":"x"}`)}, writeResult, DecodeResult),
 		formOf("result, none", Result{}, writeResult, DecodeResult),
 		formOf("entry", goldenEntry{1e12, [][]byte{[]byte("one"), []byte("two")}},
 			func(e goldenEntry) []byte { return AppendEntry(nil, e.stamp, e.commands) },
@@ -114,6 +132,15 @@ func conversationCommands() []Command {
 		&RecallMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1)},
 		&Trim{Conversation: "tea", Upto: 300},
 		&Scrub{Slots: wire.SlotRange{First: 515, Last: 516}, ID: 300},
+		&CreateConversation{ID: "tea", Preset: PresetBasic, Rules: RulesRoles, MemberLimit: 300},
+		&UpdateConversation{ID: "tea", Changes: []Change{{"attr.x", ChangeIncrement, []byte("1")}, {"name", ChangeDelete, nil}}, Sent: []byte(`{"attr.x":1}`)},
+		&SendMessage{Conversation: "tea", Body: []byte("hi"), Receipt: true},
+		&EditMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), Body: []byte("hi"), From: "ann"},
+		&RecallMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), From: "ann"},
+		&BlockMembers{Conversation: "tea", Users: users, Unblock: true},
+		&Quiet{Conversation: "tea", Users: users, Off: true},
+		&DeleteMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1)},
+		&MoveDeviceCursor{Conversation: "tea", User: "ann", Device: "d1", Delivered: 300},
 	}
 }
 
@@ -173,6 +200,9 @@ func goldenKeys(b *strings.Builder) {
 		{"native token", (&tokenMemory{h: &goldenHeaders()[1], scope: s, native: tableToken}).nativeKey(nil)},
 		{"random token", s.name(nil, tableRandomToken, "dt")},
 		{"day", c.dayKey(nil, 1e12)},
+		{"banned", s.name(nil, tableBanned, "ann")},
+		{"muted", s.name(nil, tableMuted, "ann")},
+		{"device cursor", deviceCursorKey(s, "ann", "d1")},
 	} {
 		fmt.Fprintf(b, "%s: %s\n", k.name, hex.EncodeToString(k.key))
 	}

@@ -124,7 +124,7 @@ func TestNoPast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := describeLog(page), "(0, 5] of (0, 5]\n4 added at=1000 by=bob users=[bob]\n5 message at=1000 by=ann: #2 ann at=1000 \"hello bob\""; got != want {
+	if got, want := describeLog(page), "(0, 5] of (0, 5]\n4 added at=1001 by=bob users=[bob]\n5 message at=1000 by=ann: #2 ann at=1000 \"hello bob\""; got != want {
 		t.Errorf("bob reads\n%s\nwant\n%s", got, want)
 	}
 	history, err := s.state.History(HistoryQuery{App: scriptApp, Conversation: "tea", Reader: "bob"})

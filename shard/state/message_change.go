@@ -115,7 +115,7 @@ func (c *RecallMessage) apply(t *txn, h *Header) Result {
 	}
 	if h.Actor != "" && h.Actor != m.From {
 		if r := conv.allow(t, h.Actor, conv.info.Policy.Recall); r != None {
-			return refuse(Forbidden, "only the sender and who may recall others' messages can do that")
+			return refuse(Forbidden, "only the sender and managers may recall a message")
 		}
 	}
 	if h.Actor == "" && c.From != "" && c.From != m.From {

@@ -51,13 +51,15 @@ type modelPlay struct {
 	answers  map[Token]Result
 	next     map[wire.UserID]uint64 // native tokens
 
+	updated, patched int64 // the conversation's clock of changes
+
 	done, again, refused int
 }
 
 func newModelPlay(t *testing.T, seed uint64) *modelPlay {
 	p := &modelPlay{
 		t: t, rng: rand.New(rand.NewPCG(seed, 3)), s: newScript(t), members: map[wire.UserID]Role{"ann": RoleOwner, "bob": RoleMember},
-		answers: map[Token]Result{}, next: map[wire.UserID]uint64{},
+		answers: map[Token]Result{}, next: map[wire.UserID]uint64{}, updated: scriptStart,
 	}
 	p.s.do(t, Header{Actor: "ann"}, &CreateConversation{ID: "tea", Preset: PresetBasic, Members: []wire.UserID{"bob"}})
 	p.log = []modelEntry{
@@ -159,6 +161,14 @@ func (p *modelPlay) append(e modelEntry) wire.Offset {
 // stamp is the time of the state's entries: it does not go back.
 func (p *modelPlay) stamp() int64 { return max(p.s.now, p.s.state.Record().Stamp) }
 
+// now is the time of a change or a patch: after all that were before.
+func (p *modelPlay) now() int64 { return max(p.stamp(), p.updated+1, p.patched+1) }
+
+func (p *modelPlay) update() int64 {
+	p.updated = p.now()
+	return p.updated
+}
+
 func (p *modelPlay) add(actor, user wire.UserID) Result {
 	_, in := p.members[user]
 	switch {
@@ -167,11 +177,11 @@ func (p *modelPlay) add(actor, user wire.UserID) Result {
 	case actor != user && p.members[actor] == RoleNone:
 		return Result{Refusal: NotMember}
 	case in:
-		return Result{Conversation: "tea", Timestamp: p.stamp(), Users: []UserResult{{user, Exists}}}
+		return Result{Conversation: "tea", Timestamp: p.updated, Users: []UserResult{{user, Exists}}}
 	}
 	p.members[user] = RoleMember
 	offset := p.append(modelEntry{kind: EntryMembersAdded, actor: actor, users: []wire.UserID{user}})
-	return Result{Conversation: "tea", Offset: offset, Timestamp: p.stamp()}
+	return Result{Conversation: "tea", Offset: offset, Timestamp: p.update()}
 }
 
 // joinedAlready takes offset and time of the joining from the state's member
@@ -201,7 +211,7 @@ func (p *modelPlay) remove(actor, user wire.UserID) Result {
 	}
 	delete(p.members, user)
 	offset := p.append(modelEntry{kind: EntryMembersRemoved, actor: actor, users: []wire.UserID{user}})
-	return Result{Conversation: "tea", Offset: offset, Timestamp: p.stamp()}
+	return Result{Conversation: "tea", Offset: offset, Timestamp: p.update()}
 }
 
 func (p *modelPlay) send(actor wire.UserID, c *SendMessage) Result {
@@ -251,7 +261,8 @@ func (p *modelPlay) recall(actor wire.UserID, m *Message) Result {
 }
 
 func (p *modelPlay) changed(actor wire.UserID, kind EntryKind, m *Message) Result {
-	m.Edited = max(p.stamp(), m.Edited+1, m.Timestamp+1)
+	p.patched = max(p.now(), m.Edited+1, m.Timestamp+1)
+	m.Edited = p.patched
 	offset := p.append(modelEntry{kind: kind, actor: actor, m: m})
 	return Result{MessageID: m.ID, Seq: m.Seq, Offset: offset, Timestamp: m.Edited}
 }

@@ -148,21 +148,30 @@ const policyWho1 = 6
 //
 // In the info's first version, block and recall are not there: who may manage
 // may; nor are the flags of roles: they count, and the owner may leave.
-func appendPolicy(b []byte, p *Policy) []byte {
+func appendPolicy(b []byte, p *Policy, version byte) []byte {
 	var flags uint64
 	for _, f := range p.flags() {
 		if *f.set {
 			flags |= f.bit
 		}
 	}
+	who := p.who()
+	if version == 1 {
+		who, flags = who[:policyWho1], flags&(policyEnd1-1)
+	}
 	b = bin.AppendUvarint(append(b, byte(p.Preset)), flags)
-	for _, who := range p.who() {
-		b = append(b, byte(*who))
+	for _, one := range who {
+		b = append(b, byte(*one))
 	}
 	b = bin.AppendUvarint(b, uint64(p.MemberLimit))
 	b = bin.AppendUvarint(b, uint64(p.Receipts))
 	b = bin.AppendUvarint(b, uint64(p.RetentionMillis))
 	return bin.AppendUvarint(b, uint64(p.TTLMillis))
+}
+
+// isFirst tells whether the first version says everything of the policy.
+func (p *Policy) isFirst() bool {
+	return p.Block == p.Manage && p.Recall == p.Manage && p.Ranked && !p.OwnerStays
 }
 
 // readPolicy reads the policy of an info of a version.
