@@ -11,5 +11,6 @@ export const phases = [
   { directory: 'default', settings: unhurried },
   { directory: 'switched', settings: { ...unhurried, ...features } },
   { directory: 'signed', settings: { ...unhurried, blacklist: 'on', ...signed } },
+  { directory: 'browser', settings: unhurried, together: 1, kill: false },
   { directory: 'outages', settings: unhurried, together: 1, kill: false },
 ];
