@@ -12,7 +12,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e sim mutants fuzz bench compare compare-build compare-nats performance generate clean
+.PHONY: run build test format vet lint unit race e2e leanmessage leanmessage-java sim mutants fuzz bench compare compare-build compare-nats performance generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -57,6 +57,22 @@ race:
 # Real processes on loopback.
 e2e: build
 	$(GO) test -count=1 -tags=e2e -timeout=15m ./e2e/...
+
+# The published LeanMessage SDKs for JavaScript against a cluster, in Node 20 and in
+# Chromium (without /usr/bin/chromium that part is left out). ARGS=rooms runs files of that name
+# only, ONLY=LM-22 scenarios of that name, and KILL=1 kills nodes meanwhile.
+leanmessage: build e2e/leanmessage-js/node_modules/.package-lock.json
+	cd e2e/leanmessage-js && node run.js $(ARGS)
+
+e2e/leanmessage-js/node_modules/.package-lock.json: e2e/leanmessage-js/package-lock.json
+	cd e2e/leanmessage-js && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+# The one for Java, with Maven and a JDK from 17 on.
+leanmessage-java: build
+	cd e2e/leanmessage-java && mvn -q -B compile dependency:copy-dependencies -DoutputDirectory=target/lib && \
+	  node ../leanmessage-js/with-cluster.js rate.send=0 rate.history=0 rate.other=0 roles=on edit=on recall=on -- \
+	  java -cp target/classes quorate.e2e.Main $(ARGS)
 
 # Whole clusters through disasters in virtual time, one process a seed.
 sim:
