@@ -34,6 +34,14 @@ func (o *outbox) begin(barrier bool) uint64 {
 	return o.last
 }
 
+// isOpen tells whether a request has no answer yet.
+func (o *outbox) isOpen(number uint64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, open := o.open[number]
+	return open
+}
+
 // answer queues the reply to a request, and then the pushes that waited for it.
 func (o *outbox) answer(s *socket, number uint64, frame []byte) {
 	o.mu.Lock()
