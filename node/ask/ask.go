@@ -27,6 +27,8 @@ type Request struct {
 	Blocks      *Blocks      `json:"blocks,omitempty"`
 	UserSince   *UserSince   `json:"user_since,omitempty"`
 	Since       *Since       `json:"since,omitempty"`
+
+	AppMessages *AppMessages `json:"app_messages,omitempty"`
 }
 
 // Answer answers it: the field that corresponds.
@@ -48,6 +50,8 @@ type Answer struct {
 	Blocks    *ConversationList `json:"blocks,omitempty"`
 	UserSince *UserEntries      `json:"user_since,omitempty"`
 	Since     *EventList        `json:"since,omitempty"`
+
+	AppMessages *AppMessagePage `json:"app_messages,omitempty"`
 }
 
 // question is one field of a request.
@@ -77,6 +81,7 @@ func (r *Request) set() question {
 		{r.Blocks, r.Blocks != nil},
 		{r.UserSince, r.UserSince != nil},
 		{r.Since, r.Since != nil},
+		{r.AppMessages, r.AppMessages != nil},
 	} {
 		if q.set {
 			return q.question

@@ -72,7 +72,7 @@ type Log interface {
 type Signal struct {
 	App          wire.AppID
 	Conversation wire.ConversationID
-	From         wire.UserID
+	From         wire.UserID // empty: the app, whose message may be from anybody
 	Origin       state.Origin
 	Message      *state.Message // without a place in the log, and without an id unless it is Imported
 }
