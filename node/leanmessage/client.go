@@ -32,6 +32,9 @@ type client struct {
 	user   wire.UserID
 	tag    string // that it holds; empty: none
 	logs   tail.Set
+	moves  moves
+	peer   []byte // begins the session's pushes: whom they are to
+	feed   feed
 
 	life context.Context //nolint:containedctx // ends with the session, for all its tasks
 	end  context.CancelFunc
@@ -52,6 +55,7 @@ type session struct {
 	validAfter int64  // the user's, when the session opened
 	hasWill    bool
 	inRoom     bool
+	back       bool // the client says that it comes back
 
 	// Where the client was when it opened: what came later is to be told. 0: it
 	// does not say.

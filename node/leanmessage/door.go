@@ -103,6 +103,7 @@ type Door struct {
 	commands map[op]command
 	entries  translators
 	lastID   atomic.Uint64 // of sessions
+	acks     acks
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}
@@ -114,6 +115,7 @@ func New(host door.Host, opts Options) *Door {
 	return &Door{
 		host: host, opts: opts.withDefaults(), commands: allCommands(), entries: allTranslators(),
 		sockets: map[*socket]struct{}{}, tenants: map[wire.AppID]*tenant{},
+		acks: acks{host: host},
 	}
 }
 

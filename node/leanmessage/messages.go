@@ -1,33 +1,86 @@
 package leanmessage
 
 import (
-	"context"
-
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
 )
 
 // messageCommands are the commands about messages.
 func messageCommands() map[op]command {
-	return map[op]command{}
+	return map[op]command{
+		{cmd: leanpb.CommandType_direct}:                 {start: direct},
+		{cmd: leanpb.CommandType_ack}:                    {start: acknowledge},
+		{cmd: leanpb.CommandType_read}:                   {start: read},
+		{cmd: leanpb.CommandType_logs}:                   {handle: logs},
+		{leanpb.CommandType_logs, leanpb.OpType_open}:    {handle: logs}, // so say some clients
+		{leanpb.CommandType_patch, leanpb.OpType_modify}: {handle: modify},
+	}
 }
 
 // messageEntries are the pushes about messages.
 func messageEntries() map[state.EntryKind]translator {
-	return map[state.EntryKind]translator{}
+	return map[state.EntryKind]translator{
+		state.EntryMessage:  pushMessage,
+		state.EntryEdited:   pushPatch,
+		state.EntryRecalled: pushPatch,
+	}
 }
 
-// cursorPushes says what a session is pushed when a member's cursor has moved.
-func (c *client) cursorPushes(tail.Cursor) []outgoing { return nil }
+// messageCodes is what refusals are for commands about messages.
+//
+//nolint:gochecknoglobals // a lookup table
+var messageCodes = codes{
+	state.NotFound: CodeInvalidTarget, state.NotMember: CodeInvalidTarget, state.Gone: CodeInvalidTarget, state.Invalid: CodeInvalidTarget,
+	state.Forbidden: CodeConvNotAllowed, state.Muted: CodeSilenced, state.MutedForNow: CodeSilenced, state.Banned: CodeConvBlacklisted,
+	state.Blocked: CodeConvBlacklisted, state.Limit: CodeFrameTooLong, state.Backlogged: CodeSendQuotaExceeded,
+}
+
+// encodedBatch is what this door has made of a batch, for all its sessions: the
+// pushes of entries but for whom they are to.
+type encodedBatch map[wire.Offset][]byte
+
+// sharedPush returns the part of an entry's push that all sessions share. It
+// makes it once for a batch.
+func sharedPush(b *tail.Batch, e *state.Entry, encode func() []byte) []byte {
+	all, ok := b.Lean.(encodedBatch)
+	if !ok {
+		all = make(encodedBatch, len(b.Entries))
+		b.Lean = all
+	}
+	body := all[e.Offset]
+	if body == nil {
+		body = encode()
+		all[e.Offset] = body
+	}
+	return body
+}
+
+// pushMessage tells of a message.
+func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
+	if e.Message == nil {
+		return nil
+	}
+	preset := c.presetOf(b.Log.Conversation)
+	body := sharedPush(b, e, func() []byte {
+		one := appendDirect(nil, e.Message, shownID(b.Log.Conversation, preset), preset, directFlags{})
+		return appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
+	})
+	return []outgoing{{head: c.peer, body: body}}
+}
 
 // transientPushes says what a session is pushed of a transient message.
-func (c *client) transientPushes(*tail.Transient) []outgoing { return nil }
-
-// readBack reads what a batch says that the session is behind in, and pushes it
-// before anything later of that log. It is called with a lock of the edge held.
-func (c *client) readBack(*tail.Batch) {}
-
-// resume brings a session that has opened, or opened again, up to date: it
-// pushes what it has missed and follows what it has not followed yet. It runs in
-// a goroutine of its own, and ctx ends with the session.
-func (c *client) resume(context.Context) {}
+func (c *client) transientPushes(t *tail.Transient) []outgoing {
+	if c.causeOf(t.Origin) != 0 || t.Message == nil {
+		return nil
+	}
+	body, ok := t.Lean.([]byte)
+	if !ok {
+		preset := c.presetOf(t.Log.Conversation)
+		one := appendDirect(nil, t.Message, shownID(t.Log.Conversation, preset), preset, directFlags{transient: true})
+		body = appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
+		t.Lean = body
+	}
+	return []outgoing{{head: c.peer, body: body}}
+}

@@ -221,6 +221,7 @@ func (w *credentials) checkNames() error {
 func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client, *request) {
 	c := &client{
 		id: s.door.nextID(), name: newName(), socket: s, app: s.tenant.Load().ID, user: who.user, tag: who.tag,
+		peer: appendPeer(nil, who.user),
 	}
 	c.life, c.end = context.WithCancel(s.life)
 	c.state = session{device: who.device, issued: who.issued}
@@ -233,6 +234,7 @@ func (s *session) say(m *leanpb.SessionCommand) {
 	if m.ConfigBitmap != nil {
 		s.bitmap = m.GetConfigBitmap()
 	}
+	s.back = m.GetR()
 	s.unreadSince, s.patchSince = m.GetLastUnreadNotifTime(), m.GetLastPatchTime()
 }
 

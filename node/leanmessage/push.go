@@ -34,21 +34,6 @@ func allTranslators() translators {
 	return all
 }
 
-// Deliver implements tail.Sink.
-func (c *client) Deliver(b *tail.Batch) bool {
-	if b.Behind {
-		if b.Log.User != "" {
-			watch{c}.doubt()
-		}
-		c.readBack(b)
-	}
-	var out []outgoing
-	for _, e := range b.Entries {
-		out = append(out, c.translate(b, e)...)
-	}
-	return c.send(out, b.Ended)
-}
-
 // translate says what an entry is to this session, and which of its requests
 // caused it.
 func (c *client) translate(b *tail.Batch, e *state.Entry) []outgoing {

@@ -1,0 +1,194 @@
+package leanmessage
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// temporaryPrefix marks the ids of temporary conversations, here and nowhere
+// else: what is stored has none.
+const temporaryPrefix = "_tmp:"
+
+// shownID is a conversation's id as clients know it.
+func shownID(id wire.ConversationID, preset state.Preset) string {
+	if preset == state.PresetTemporary {
+		return temporaryPrefix + string(id)
+	}
+	return string(id)
+}
+
+// storedID is the id of what clients call cid. It may be no valid id.
+func storedID(cid string) wire.ConversationID {
+	return wire.ConversationID(strings.TrimPrefix(cid, temporaryPrefix))
+}
+
+// isTemporary tells whether a cid is that of a temporary conversation.
+func isTemporary(cid string) bool { return strings.HasPrefix(cid, temporaryPrefix) }
+
+// recalledBody is what is shown of a message that was taken back.
+const recalledBody = `{"_lctype":-127}`
+
+// isBinary tells whether a message is shown as bytes.
+func isBinary(m *state.Message) bool { return m.ContentType == ask.BinaryContent && !m.Recalled }
+
+// textOf is what is shown of a message that is no bytes.
+func textOf(m *state.Message) string {
+	if m.Recalled {
+		return recalledBody
+	}
+	return string(m.Body)
+}
+
+// directFlags are what a push of a message says beside the message.
+type directFlags struct {
+	transient bool
+	offline   bool // the message is replayed
+	hasMore   bool // and others will be
+}
+
+// appendDirect appends a DirectCommand: what leanpb would, without making one,
+// since a message is encoded for each conversation and sent to many sessions.
+func appendDirect(b []byte, m *state.Message, cid string, preset state.Preset, flags directFlags) []byte {
+	if isBinary(m) {
+		b = protowire.AppendTag(b, 19, protowire.BytesType)
+		b = protowire.AppendBytes(b, m.Body)
+	} else {
+		b = appendText(b, 1, textOf(m))
+	}
+	b = appendText(b, 3, string(m.From))
+	b = appendNumber(b, 4, uint64(m.Timestamp))
+	b = appendFlag(b, 5, flags.offline)
+	b = appendFlag(b, 6, flags.hasMore)
+	b = appendText(b, 11, cid)
+	b = appendText(b, 12, string(m.ID))
+	b = appendFlag(b, 13, flags.transient)
+	if m.Edited != 0 {
+		b = appendNumber(b, 18, uint64(m.Edited))
+	}
+	for _, user := range m.Mentions {
+		b = appendText(b, 20, string(user))
+	}
+	b = appendFlag(b, 21, m.MentionAll)
+	return appendNumber(b, 22, uint64(preset))
+}
+
+// appendDirectPush appends all of a push of a message but whom it is to: its
+// session's head says that.
+func appendDirectPush(b []byte, direct []byte, serverTime int64) []byte {
+	b = appendNumber(b, 1, uint64(leanpb.CommandType_direct))
+	b = appendNumber(b, 8, serviceConversations)
+	b = appendNumber(b, 9, uint64(serverTime))
+	return protowire.AppendBytes(protowire.AppendTag(b, 104, protowire.BytesType), direct)
+}
+
+// appendPeer appends whom a push is to.
+func appendPeer(b []byte, user wire.UserID) []byte { return appendText(b, 4, string(user)) }
+
+func appendText(b []byte, field protowire.Number, s string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
+}
+
+func appendNumber(b []byte, field protowire.Number, n uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), n)
+}
+
+// appendFlag appends a flag that is set. One that is not is absent.
+func appendFlag(b []byte, field protowire.Number, set bool) []byte {
+	if !set {
+		return b
+	}
+	return appendNumber(b, field, 1)
+}
+
+// logItem is a message of the history.
+func logItem(m *ask.Message, preset state.Preset) *leanpb.LogItem {
+	item := &leanpb.LogItem{
+		From: proto.String(string(m.From)), Timestamp: proto.Int64(m.Timestamp), MsgId: proto.String(string(m.ID)),
+		MentionPids: names(m.Mentions), ConvType: proto.Int32(int32(preset)),
+	}
+	if isBinary(m.Message) {
+		item.Data, item.Bin = proto.String(base64.StdEncoding.EncodeToString(m.Body)), proto.Bool(true)
+	} else {
+		item.Data = proto.String(textOf(m.Message))
+	}
+	if m.MentionAll {
+		item.MentionAll = proto.Bool(true)
+	}
+	item.AckAt, item.ReadAt, item.PatchTimestamp = known(m.AckAt), known(m.ReadAt), known(m.Edited)
+	return item
+}
+
+// known is a time that is absent unless it is known.
+func known(millis int64) *int64 {
+	if millis == 0 {
+		return nil
+	}
+	return &millis
+}
+
+// names are users as the dialect writes them.
+func names(users []wire.UserID) []string {
+	if len(users) == 0 {
+		return nil
+	}
+	out := make([]string, len(users))
+	for i, u := range users {
+		out[i] = string(u)
+	}
+	return out
+}
+
+// userIDs are names as the cluster writes them.
+func userIDs(names []string) []wire.UserID {
+	if len(names) == 0 {
+		return nil
+	}
+	out := make([]wire.UserID, len(names))
+	for i, n := range names {
+		out[i] = wire.UserID(n)
+	}
+	return out
+}
+
+// patchItem is a message as it was changed.
+func patchItem(m *state.Message, cid string) *leanpb.PatchItem {
+	item := &leanpb.PatchItem{
+		Cid: proto.String(cid), Mid: proto.String(string(m.ID)), Timestamp: proto.Int64(m.Timestamp), From: proto.String(string(m.From)),
+		PatchTimestamp: proto.Int64(m.Edited), Recall: proto.Bool(m.Recalled), MentionAll: proto.Bool(m.MentionAll), MentionPids: names(m.Mentions),
+	}
+	if isBinary(m) {
+		item.BinaryMsg = m.Body
+	} else {
+		item.Data = proto.String(textOf(m))
+	}
+	return item
+}
+
+// unreadTuple is what is not read of a conversation, with its newest message.
+func unreadTuple(s *ask.State, most int) *leanpb.UnreadTuple {
+	n := int32(min(s.Unread, uint64(most)))
+	tuple := &leanpb.UnreadTuple{
+		Cid: proto.String(shownID(s.Conversation, s.Preset)), Unread: &n,
+		Mentioned: proto.Bool(s.Mentioned && n > 0), ConvType: proto.Int32(int32(s.Preset)),
+	}
+	m := s.Newest
+	if m == nil {
+		return tuple
+	}
+	tuple.Mid, tuple.Timestamp, tuple.From = proto.String(string(m.ID)), proto.Int64(m.Timestamp), proto.String(string(m.From))
+	tuple.PatchTimestamp = known(m.Edited)
+	if isBinary(m) {
+		tuple.BinaryMsg = m.Body
+	} else {
+		tuple.Data = proto.String(textOf(m))
+	}
+	return tuple
+}

@@ -1,0 +1,174 @@
+package leanmessage
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// direct sends a message: one to be stored, a transient one, or a will. A refusal
+// is an ack too, with a code.
+func direct(ctx context.Context, c *client, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error)) {
+	m := in.GetDirectMessage()
+	if e := c.checkDirect(m); e != nil {
+		done(refusedAck(e), nil)
+		return
+	}
+	switch {
+	case m.GetWill():
+		c.leaveWill(ctx, m, done)
+	case m.GetTransient():
+		c.signal(ctx, m, done)
+	default:
+		c.sendStored(ctx, m, done)
+	}
+}
+
+// checkDirect says what is wrong with a message before anything is asked.
+func (c *client) checkDirect(m *leanpb.DirectCommand) *Error {
+	if wire.ValidID(string(storedID(m.GetCid()))) != nil {
+		return errorf(CodeInvalidTarget, "the conversation's id is none")
+	}
+	size := len(m.GetMsg()) + len(m.GetBinaryMsg()) + len(m.GetPushData())
+	for _, p := range m.GetMentionPids() {
+		size += len(p)
+	}
+	if most := c.tenant().settings.Limit.MessageBytes; size > most {
+		return errorf(CodeFrameTooLong, "the message has %d bytes, want at most %d", size, most)
+	}
+	return nil
+}
+
+// content is a message's body and content type.
+func content(m *leanpb.DirectCommand) (body []byte, contentType string) {
+	if m.BinaryMsg != nil {
+		return m.GetBinaryMsg(), ask.BinaryContent
+	}
+	return []byte(m.GetMsg()), ""
+}
+
+// mentioned are the users that a message mentions, without what is no user's id.
+func mentioned(pids []string) []wire.UserID {
+	var users []wire.UserID
+	for _, p := range pids {
+		if wire.ValidID(p) == nil {
+			users = append(users, wire.UserID(p))
+		}
+	}
+	return users
+}
+
+// sendStored sends a message to be stored.
+func (c *client) sendStored(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+	h := c.header(ctx)
+	if dt := m.GetDt(); dt != "" {
+		h.Token.Random = resendToken(c.user, dt)
+	}
+	id := storedID(m.GetCid())
+	send := &state.SendMessage{
+		Conversation: id, Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
+	}
+	send.Body, send.ContentType = content(m)
+	c.host().Submit(h, send, func(r state.Result, err error) {
+		if e := messageError(m, r, err); e != nil {
+			done(refusedAck(e), nil)
+			return
+		}
+		c.feed.own(id, r.Offset)
+		done(ack(r.MessageID, r.Timestamp), nil)
+	})
+}
+
+// resendToken recognises a message that a client sends again.
+func resendToken(user wire.UserID, dt string) string {
+	sum := sha256.Sum256([]byte(string(user) + "\x00" + dt))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// signal sends a message that is told to who is there, and forgotten.
+func (c *client) signal(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+	one := &state.Message{
+		ID: newMessageID(), Imported: true, From: c.user, Timestamp: c.host().Millis(),
+		Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
+	}
+	one.Body, one.ContentType = content(m)
+	c.host().Signal(door.Signal{
+		App: c.app, Conversation: storedID(m.GetCid()), From: c.user, Origin: c.origin(ctx), Message: one,
+	}, func(err error) {
+		switch e := messageError(m, state.Result{}, err); {
+		case !c.understands(bitTransientAck):
+			done(nil, nil)
+		case e != nil:
+			done(refusedAck(e), nil)
+		default:
+			done(ack(one.ID, one.Timestamp), nil)
+		}
+	})
+}
+
+// leaveWill leaves the message that is sent when the user is lost. The last one
+// that he leaves is it.
+func (c *client) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+	will := &state.SetWill{
+		User: c.user, Session: c.name, Node: string(c.host().Self()), Conversation: storedID(m.GetCid()),
+		ID: newMessageID(), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
+	}
+	will.Body, will.ContentType = content(m)
+	c.host().Submit(c.header(ctx), will, func(r state.Result, err error) {
+		if e := messageError(m, r, err); e != nil {
+			done(refusedAck(e), nil)
+			return
+		}
+		c.change(func(s *session) { s.hasWill = true })
+		done(ack(will.ID, r.Timestamp), nil)
+	})
+}
+
+// newMessageID makes an id for a message that has no place in a log.
+func newMessageID() wire.MessageID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return wire.MessageID(base64.RawURLEncoding.EncodeToString(b[:]))
+}
+
+// messageError is why a message was not sent; nil: it was.
+func messageError(m *leanpb.DirectCommand, r state.Result, err error) *Error {
+	var e *Error
+	switch {
+	case err != nil:
+		e = messageCodes.failed(err)
+	case r.Refusal != state.None:
+		e = messageCodes.refused(r.Refusal, r.Text)
+	default:
+		return nil
+	}
+	if e.Code == CodeInvalidTarget && isTemporary(m.GetCid()) && r.Refusal != state.NotMember && wire.CodeOf(err) != wire.CodeNotMember {
+		e.Code = CodeTempConvExpired
+	}
+	return e
+}
+
+// ack says that a message was taken.
+func ack(id wire.MessageID, millis int64) *leanpb.GenericCommand {
+	return &leanpb.GenericCommand{
+		Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Uid: proto.String(string(id)), T: proto.Int64(millis)},
+	}
+}
+
+// refusedAck says why it was not.
+func refusedAck(e *Error) *leanpb.GenericCommand {
+	m := &leanpb.AckCommand{Code: proto.Int32(int32(e.Code)), Reason: proto.String(e.reason()), AppCode: e.AppCode}
+	if e.AppMsg != "" {
+		m.AppMsg = proto.String(e.AppMsg)
+	}
+	return &leanpb.GenericCommand{Cmd: leanpb.CommandType_ack.Enum(), AckMessage: m}
+}

@@ -1,0 +1,230 @@
+package leanmessage
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+const (
+	// resumePause is between two tries to bring a session up to date.
+	resumePause = 500 * time.Millisecond
+	// maxFollowed is how many conversations a session follows: the newest.
+	maxFollowed = tail.MaxSubscriptions - 10
+	// syncPart is how many conversations are asked about at once.
+	syncPart = 200
+	// syncsAtOnce is how many such questions a session has at once.
+	syncsAtOnce = 4
+)
+
+// resume brings a session that has opened, or opened again, up to date: it
+// pushes what it has missed and follows what it has not followed yet. It runs in
+// a goroutine of its own, and ctx ends with the session.
+func (c *client) resume(ctx context.Context) {
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
+		missed, err := c.catchUp(one)
+		cancel()
+		if err == nil {
+			c.replay(ctx, missed)
+			return
+		}
+		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
+		if !pause(ctx, resumePause) {
+			return
+		}
+	}
+}
+
+// catchUp does it once. It returns where there are messages to be replayed.
+func (c *client) catchUp(ctx context.Context) ([]*ask.State, error) {
+	if err := c.rejoinRoom(ctx); err != nil {
+		return nil, err
+	}
+	in, err := door.Memberships(ctx, c.host(), c.app, c.user, maxFollowed)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]wire.ConversationID, len(in))
+	for i := range in {
+		ids[i] = in[i].Conversation
+	}
+	now := c.now()
+	q := ask.Sync{}
+	if c.socket.offline {
+		q.Missed = &ask.SyncMissed{Device: c.deviceName(), Limit: c.tenant().settings.Limit.Replay}
+	} else {
+		q.Unread = &ask.SyncUnread{Since: now.unreadSince}
+	}
+	if now.bitmap&bitPatch != 0 && now.patchSince > 0 {
+		q.Changed = &ask.SyncChanged{Since: now.patchSince}
+	}
+	states, err := c.sync(ctx, ids, q)
+	if err != nil {
+		return nil, err
+	}
+	return c.tellMissed(ctx, states, now.bitmap)
+}
+
+// tellMissed pushes what the answers say, and follows on from there.
+func (c *client) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
+	var fresh []*followed
+	var unread, missed []*ask.State
+	var again []wire.ConversationID
+	for i := range states {
+		s := &states[i]
+		if s.Refusal != state.None || s.Preset == state.PresetTemporary && bitmap&bitTemporary == 0 {
+			continue
+		}
+		if len(s.Missed) > 0 {
+			missed = append(missed, s)
+		}
+		switch known := c.feed.of(s.Conversation) != nil; {
+		case known && s.Told:
+			again = append(again, s.Conversation)
+		case s.Told:
+			unread = append(unread, s)
+		}
+		fresh = append(fresh, followedAt(s))
+	}
+	if len(unread) > 0 && !c.tell(ctx, c.unreadOf(unread)) {
+		return nil, nil
+	}
+	for i := range states {
+		for _, m := range states[i].Changed {
+			push := c.patchPush(m, shownID(states[i].Conversation, states[i].Preset))
+			if !c.tell(ctx, outgoing{head: c.peer, body: encode(push)}) {
+				return nil, nil
+			}
+		}
+	}
+	err := c.followAll(ctx, fresh)
+	if len(again) > 0 {
+		c.askUnread(ctx, again)
+	}
+	return missed, err
+}
+
+// unreadOf is the push of what is unread: of the newest conversations.
+func (c *client) unreadOf(states []*ask.State) outgoing {
+	limits := &c.tenant().settings.Limit
+	newestFirst(states)
+	states = states[:min(len(states), limits.UnreadConversations)]
+	tuples := make([]*leanpb.UnreadTuple, len(states))
+	for i, s := range states {
+		tuples[i] = unreadTuple(s, limits.UnreadMessages)
+	}
+	return c.unreadPush(tuples...)
+}
+
+// followedAt is a conversation as it is followed on from an answer.
+func followedAt(s *ask.State) *followed {
+	l := &followed{id: s.Conversation, preset: s.Preset, upto: s.Offset, seq: s.Seq, read: s.Read}
+	if s.Newest != nil && s.Newest.Seq == s.Seq {
+		l.time = s.Newest.Timestamp
+	}
+	return l
+}
+
+// sync asks about conversations, each at its shard.
+func (c *client) sync(ctx context.Context, ids []wire.ConversationID, q ask.Sync) ([]ask.State, error) {
+	roots := make([]string, len(ids))
+	for i, id := range ids {
+		roots[i] = string(id)
+	}
+	var parts [][]string
+	for _, group := range c.host().Divide(c.app, roots) {
+		for len(group) > 0 {
+			n := min(len(group), syncPart)
+			parts = append(parts, group[:n])
+			group = group[n:]
+		}
+	}
+	var (
+		mu     sync.Mutex
+		states []ask.State
+		failed error
+		all    sync.WaitGroup
+	)
+	places := make(chan struct{}, syncsAtOnce)
+	for _, part := range parts {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			one, err := c.syncPart(ctx, part, q)
+			mu.Lock()
+			defer mu.Unlock()
+			states, failed = append(states, one...), errors.Join(failed, err)
+		})
+	}
+	all.Wait()
+	return states, failed
+}
+
+func (c *client) syncPart(ctx context.Context, roots []string, q ask.Sync) ([]ask.State, error) {
+	for _, root := range roots {
+		q.Conversations = append(q.Conversations, wire.ConversationID(root))
+	}
+	a, err := c.host().Ask(ctx, c.app, c.user, roots[0], &ask.Request{Sync: &q})
+	if err != nil {
+		return nil, err
+	}
+	if a.Sync == nil {
+		return nil, errorf(CodeInternalError, "no answer about conversations")
+	}
+	return a.Sync.Conversations, nil
+}
+
+// followAll follows conversations that are not followed yet. It must not be called
+// with a lock of the edge held.
+func (c *client) followAll(ctx context.Context, all []*followed) error {
+	fresh := all[:0:0]
+	for _, l := range all {
+		if c.feed.put(l) {
+			fresh = append(fresh, l)
+		}
+	}
+	c.logs.Grow(len(fresh))
+	started := make(chan error, len(fresh))
+	var failed error
+	for _, l := range fresh {
+		_, err := c.host().Follow(tail.Request{
+			Log: c.logKey(l), User: c.user, After: l.upto, FromEnd: l.fromEnd, Sink: c, Set: &c.logs,
+			Done: func(_ tail.Started, err error) {
+				if err != nil {
+					c.feed.drop(l)
+				}
+				started <- err
+			},
+		})
+		if err != nil {
+			c.feed.drop(l)
+			started <- err
+		}
+	}
+	for range fresh {
+		select {
+		case err := <-started:
+			if _, refused := errors.AsType[*state.RefusedError](err); err != nil && !refused {
+				failed = err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return failed
+}
+
+// followLog follows one conversation. It must not be called with a lock of the
+// edge held.
+func (c *client) followLog(ctx context.Context, l *followed) error {
+	return c.followAll(ctx, []*followed{l})
+}

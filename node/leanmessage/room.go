@@ -1,0 +1,69 @@
+package leanmessage
+
+import (
+	"context"
+	"time"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+)
+
+// roomGrace is how long the user's shard remembers the room of a client that was
+// cut off: the app may set less.
+const roomGrace = 30 * time.Minute
+
+// enterRoom brings the session into a chat room, and out of the one that it was
+// in: one is in a room while one follows it. The user's shard remembers it, for
+// when the session is lost.
+func (c *client) enterRoom(ctx context.Context, id wire.ConversationID) error {
+	r, err := c.host().Change(ctx, c.header(ctx), &state.EnterRoom{
+		User: c.user, Conversation: id, Session: c.name, Node: string(c.host().Self()),
+	})
+	switch {
+	case err != nil:
+		return err
+	case r.Refusal != state.None:
+		return messageCodes.refused(r.Refusal, r.Text)
+	}
+	for _, l := range c.feed.all() {
+		if l.preset == state.PresetRoom && l.id != id {
+			c.unfollow(l.id)
+		}
+	}
+	c.change(func(s *session) { s.inRoom = true })
+	return c.followAll(ctx, []*followed{{id: id, preset: state.PresetRoom, fromEnd: true}})
+}
+
+// leaveRoom takes the session out of a chat room.
+func (c *client) leaveRoom(ctx context.Context, id wire.ConversationID) error {
+	r, err := c.host().Change(ctx, c.header(ctx), &state.LeaveRoom{User: c.user, Conversation: id})
+	switch {
+	case err != nil:
+		return err
+	case r.Refusal != state.None:
+		return messageCodes.refused(r.Refusal, r.Text)
+	}
+	c.unfollow(id)
+	c.change(func(s *session) { s.inRoom = false })
+	return nil
+}
+
+// rejoinRoom brings a client that has come back into the room that it was cut off
+// from.
+func (c *client) rejoinRoom(ctx context.Context) error {
+	if c.now().inRoom {
+		return nil
+	}
+	held, err := heldBy(ctx, c)
+	if err != nil {
+		return err
+	}
+	if held.Room == nil || held.Room.Deadline == 0 && !c.now().back {
+		return nil
+	}
+	over := roomGrace - c.tenant().settings.Time.RoomRejoin
+	if held.Room.Deadline != 0 && c.host().Millis() > held.Room.Deadline-over.Milliseconds() {
+		return nil
+	}
+	return c.enterRoom(ctx, held.Room.Conversation)
+}

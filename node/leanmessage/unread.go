@@ -1,0 +1,145 @@
+package leanmessage
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+const (
+	// unreadMargin is how far the time that clients remember of a push of unread
+	// counts lies back: what changed before it was told, but may be lost on its way,
+	// or lie in the future of this node's clock. It is told again then.
+	unreadMargin = time.Minute
+	// unreadTries is how often a count is asked for that messages overtake.
+	unreadTries = 5
+	// unreadPatience is how long a count waits for its place: what it waits for may
+	// be a message that is for somebody else.
+	unreadPatience = time.Second
+)
+
+// placedUnread is a push of what is unread, as of an offset of a conversation's
+// log: a client counts messages itself, so it must come right after that.
+type placedUnread struct {
+	offset wire.Offset
+	push   outgoing
+}
+
+// unreadPush is a push of what is unread in conversations.
+func (c *client) unreadPush(convs ...*leanpb.UnreadTuple) outgoing {
+	m := c.pushOf(leanpb.CommandType_unread, 0)
+	m.UnreadMessage = &leanpb.UnreadCommand{
+		Convs: convs, NotifTime: proto.Int64(c.host().Millis() - unreadMargin.Milliseconds()),
+	}
+	return pushed(m)
+}
+
+// cursorPushes says what a session is pushed when a member's cursor has moved. It
+// is called with a lock of the edge held.
+func (c *client) cursorPushes(m tail.Cursor) []outgoing {
+	if m.User != c.user {
+		return c.receipts(m)
+	}
+	if c.socket.offline {
+		return nil
+	}
+	c.feed.turn.Lock()
+	defer c.feed.turn.Unlock()
+	l := c.feed.of(m.Log.Conversation)
+	if l == nil || m.Read <= l.read {
+		return nil
+	}
+	l.read = m.Read
+	if m.Read < l.seq || l.reading || l.seq == 0 {
+		c.run(func(ctx context.Context) { c.askUnread(ctx, []wire.ConversationID{l.id}) })
+		return nil
+	}
+	l.unread = nil
+	c.send([]outgoing{c.unreadPush(&leanpb.UnreadTuple{
+		Cid: proto.String(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: proto.Bool(false), ConvType: proto.Int32(int32(l.preset)),
+	})}, true)
+	return nil
+}
+
+// askUnread asks what is unread in conversations, and pushes it.
+func (c *client) askUnread(ctx context.Context, ids []wire.ConversationID) {
+	if c.socket.offline {
+		return
+	}
+	for try := 0; try < unreadTries && len(ids) > 0; try++ {
+		if try > 0 && !pause(ctx, time.Duration(try)*20*time.Millisecond) {
+			return
+		}
+		states, err := c.sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
+		if err != nil {
+			c.door().opts.Logger.Debug("a session was not told what is unread", "app", c.app, "error", err)
+			return
+		}
+		ids = ids[:0]
+		for i := range states {
+			if states[i].Refusal == state.None && !c.placeUnread(&states[i], try == unreadTries-1) {
+				ids = append(ids, states[i].Conversation)
+			}
+		}
+	}
+}
+
+// placeUnread pushes what is unread of a conversation where it belongs: after
+// what it knows of, and before what it does not. It returns false if the session
+// was pushed more already, and then it is to be asked again.
+func (c *client) placeUnread(s *ask.State, last bool) bool {
+	push := c.unreadPush(unreadTuple(s, c.tenant().settings.Limit.UnreadMessages))
+	c.feed.turn.Lock()
+	defer c.feed.turn.Unlock()
+	l := c.feed.of(s.Conversation)
+	if l == nil || last || s.Seq == l.seq && !l.reading {
+		c.send([]outgoing{push}, true)
+		return true
+	}
+	if s.Offset < l.upto {
+		return false
+	}
+	if s.Offset == l.upto {
+		c.send([]outgoing{push}, true)
+		return true
+	}
+	placed := &placedUnread{offset: s.Offset, push: push}
+	l.unread = placed
+	c.run(func(ctx context.Context) {
+		if pause(ctx, unreadPatience) {
+			c.pushOverdue(l, placed)
+		}
+	})
+	return true
+}
+
+// pushOverdue pushes what still waits for its place.
+func (c *client) pushOverdue(l *followed, placed *placedUnread) {
+	c.feed.turn.Lock()
+	defer c.feed.turn.Unlock()
+	if l.unread == placed {
+		l.unread = nil
+		c.send([]outgoing{placed.push}, true)
+	}
+}
+
+// newestFirst sorts what is unread by its newest message.
+func newestFirst(states []*ask.State) {
+	slices.SortStableFunc(states, func(a, b *ask.State) int { return cmp.Compare(newestTime(b), newestTime(a)) })
+}
+
+func newestTime(s *ask.State) int64 {
+	if s.Newest == nil {
+		return 0
+	}
+	return s.Newest.Timestamp
+}
