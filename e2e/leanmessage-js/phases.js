@@ -11,6 +11,6 @@ export const phases = [
   { directory: 'default', settings: unhurried },
   { directory: 'switched', settings: { ...unhurried, ...features } },
   { directory: 'signed', settings: { ...unhurried, blacklist: 'on', ...signed } },
-  { directory: 'browser', settings: unhurried, together: 1, kill: false },
+  { directory: 'browser', settings: unhurried, together: 1, kill: false, wants: process.env.CHROMIUM ?? '/usr/bin/chromium' },
   { directory: 'outages', settings: unhurried, together: 1, kill: false },
 ];

@@ -6,7 +6,7 @@
 //   ONLY='LM-22' node run.js   only scenarios of that name (a regular expression)
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Cluster, tormented } from './lib/cluster.js';
 import { phases } from './phases.js';
@@ -38,9 +38,13 @@ const began = Date.now();
 const cluster = await Cluster.start(binary, port);
 let failed = 0;
 try {
-  for (const { directory, settings, together = 4, kill = true } of phases) {
+  for (const { directory, settings, together = 4, kill = true, wants } of phases) {
     const chosen = files(directory);
     if (chosen.length === 0 || (process.env.KILL && !kill)) continue;
+    if (wants && !existsSync(wants)) {
+      console.log(`\n== ${directory}: left out, there is no ${wants}`);
+      continue;
+    }
     console.log(`\n== ${directory}`);
     const app = await cluster.makeApp(directory, settings);
     const stop = process.env.KILL ? tormented(cluster, 10_000) : async () => 0;

@@ -1,14 +1,13 @@
 // A headless Chromium, over the DevTools protocol.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import WebSocket from 'ws';
 
-export const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
-export const present = existsSync(program);
+const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 export class Chromium {
   #process;

@@ -1,7 +1,7 @@
 // The SDK in a browser: two tabs of Chromium and a Node client.
 import { after, before } from 'node:test';
 import { Chat } from '../../browser/chat.js';
-import { Chromium, present } from '../../browser/chromium.js';
+import { Chromium } from '../../browser/chromium.js';
 import { servePages } from '../../browser/pages.js';
 import { area, assert, scenario, socketPath, tell, until } from '../../lib/scenario.js';
 
@@ -30,7 +30,6 @@ const lines = (opened) => opened.run('chat.lines');
 
 area('a browser', () => {
   before(async () => {
-    if (!present) return;
     chromium = await new Chromium().start();
     pages = await servePages();
   });
