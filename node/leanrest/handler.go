@@ -1,0 +1,109 @@
+package leanrest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/quorate/quorate/node/door"
+)
+
+const (
+	// requestTimeout bounds one request.
+	requestTimeout = 10 * time.Second
+	// maxBody bounds what is sent with one: 500 ids of members, or a message that
+	// is too long many times over.
+	maxBody = 256 << 10
+)
+
+// handler serves the routes.
+type handler struct {
+	host  door.Host
+	mux   *http.ServeMux
+	rates *rates
+}
+
+// Handler returns what answers requests under /1.1/ and /1.2/. It needs no
+// closing: nothing runs when no request does.
+func Handler(host door.Host) http.Handler {
+	h := &handler{host: host, mux: http.NewServeMux(), rates: newRates()}
+	for _, r := range routes() {
+		h.mux.HandleFunc(r.method+" "+r.path, h.serve(r))
+	}
+	return h
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	allowOrigins(rw.Header())
+	if r.Method == http.MethodOptions {
+		rw.WriteHeader(http.StatusNoContent)
+		return
+	}
+	r, err := unwrap(r)
+	if err != nil {
+		fail(rw, err)
+		return
+	}
+	if _, pattern := h.mux.Handler(r); pattern == "" {
+		fail(rw, &failure{status: http.StatusNotFound, code: codeOther, text: "there is no " + r.Method + " " + r.URL.Path + " here"})
+		return
+	}
+	h.mux.ServeHTTP(rw, r)
+}
+
+// allowOrigins lets pages of any origin ask: the keys are what counts.
+func allowOrigins(header http.Header) {
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
+	header.Set("Access-Control-Allow-Headers", "Content-Type, Cache-Control, X-Requested-With, X-LC-Id, X-LC-Key, X-LC-Sign, X-LC-Session, "+
+		"X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA, X-LC-Hook-Key, X-AVOSCloud-Application-Id, X-AVOSCloud-Application-Key")
+	header.Set("Access-Control-Expose-Headers", "Retry-After")
+	header.Set("Access-Control-Max-Age", "86400")
+}
+
+func (h *handler) serve(r route) http.HandlerFunc {
+	return func(rw http.ResponseWriter, hr *http.Request) {
+		ctx, cancel := context.WithTimeout(hr.Context(), requestTimeout)
+		defer cancel()
+		q, err := h.admit(hr.WithContext(ctx), r)
+		var answer any
+		if err == nil {
+			answer, err = r.handle(q)
+		}
+		if err != nil {
+			fail(rw, err)
+			return
+		}
+		status := http.StatusOK
+		if r.created {
+			status = http.StatusCreated
+		}
+		respond(rw, status, answer)
+	}
+}
+
+func respond(rw http.ResponseWriter, status int, body any) {
+	rw.Header().Set("Content-Type", "application/json; charset=utf-8")
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.WriteHeader(status)
+	e := json.NewEncoder(rw)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(body) // the client has gone if this fails
+}
+
+// fail answers with an error.
+func fail(rw http.ResponseWriter, err error) {
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
+		f = failureOf(err)
+	}
+	if f.after > 0 {
+		rw.Header().Set("Retry-After", strconv.Itoa(int((f.after+time.Second-1)/time.Second)))
+	}
+	respond(rw, f.status, map[string]any{"code": f.code, "error": strings.TrimSpace(f.text)})
+}
