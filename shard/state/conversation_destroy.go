@@ -30,11 +30,12 @@ func (c *DestroyConversation) apply(t *txn, h *Header) Result {
 	if r := conv.allow(t, h.Actor, WhoOwner); r != None {
 		return refuse(r, "only an owner may destroy the conversation")
 	}
+	stamp := conv.next(t)
 	offset, r := conv.destroy(t, false)
 	if r != None {
 		return refuse(r, "too much waits to be told to the members")
 	}
-	return Result{Conversation: c.ID, Offset: offset, Timestamp: t.stamp}
+	return Result{Conversation: c.ID, Offset: offset, Timestamp: stamp}
 }
 
 // removedAtOnce is how many members a destroyed conversation lets go in one

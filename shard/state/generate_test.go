@@ -159,13 +159,40 @@ func (g *generator) header() Header {
 	return h
 }
 
+// more is a command of those that came later.
+func (g *generator) more(in wire.ConversationID) Command {
+	switch g.rng.IntN(8) {
+	case 0, 1:
+		return &BlockMembers{Conversation: in, Users: g.users(), Unblock: g.rng.IntN(2) == 0}
+	case 2:
+		return &Quiet{Conversation: in, Users: g.users()[:1], Off: g.rng.IntN(2) == 0}
+	case 3:
+		return &DeleteMessage{Conversation: in, ID: g.message(in)}
+	case 4:
+		return &MoveDeviceCursor{Conversation: in, User: g.user(), Device: string(g.user()), Delivered: wire.Seq(g.rng.IntN(60))}
+	case 5:
+		return &BanUser{User: g.user(), Unban: g.rng.IntN(2) == 0}
+	case 6:
+		return &SendMessage{Conversation: in, Body: []byte("tell me"), Receipt: true}
+	default:
+		path := pick(g.rng, "attr.x", "attr.x.y", "attr", "name", "list", "list.z")
+		op := ChangeOp(g.rng.IntN(11))
+		value := pick(g.rng, `1`, `{"y":{}}`, `[1,"a"]`, `"s"`, `1.5`, `{`)
+		return &UpdateConversation{ID: in, Changes: []Change{{path, op, []byte(value)}, {"n", ChangeIncrement, []byte("1")}}, Sent: []byte("sent")}
+	}
+}
+
 func (g *generator) command() (Header, Command) {
 	h, in := g.header(), g.conversation()
 	body := fmt.Appendf(nil, "%x", g.rng.Uint64())
+	if g.rng.IntN(6) == 0 {
+		return h, g.more(in)
+	}
 	switch g.rng.IntN(24) {
 	case 0, 1:
 		preset := pick(g.rng, PresetBasic, PresetBasic, PresetRoom, PresetSystem, PresetTemporary)
 		c := &CreateConversation{ID: in, Preset: preset, Unique: g.rng.IntN(3) == 0, Name: "a name", Properties: []Property{{"p", body}}}
+		c.Rules = pick(g.rng, RulesPreset, RulesOpen, RulesRoles)
 		if preset != PresetRoom {
 			c.Members = g.users()
 		}

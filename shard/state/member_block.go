@@ -90,10 +90,12 @@ func (c *conversation) ban(t *txn, user wire.UserID) Refusal {
 	switch {
 	case c.banned(t, user):
 		return Exists
-	case r != None && r != NotMember: // who is no member has no role
-		return r
+	case user == t.header.Actor:
+		return Forbidden // he can leave
 	case c.mustStay(t, user):
 		return NeedOwner
+	case r != None && r != NotMember: // who is no member has no role
+		return r
 	case c.head.bans >= c.info.Policy.maxBans():
 		return BlockListFull
 	}

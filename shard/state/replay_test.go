@@ -230,7 +230,7 @@ func TestGeneratorReaches(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range []Refusal{None, NotFound, NotMember, Forbidden, Exists, Gone, TooOld, Muted} {
+	for _, r := range []Refusal{None, NotFound, NotMember, Forbidden, Exists, Gone, TooOld, Muted, Banned, MutedForNow, BannedUser} {
 		if counts[r] == 0 {
 			t.Errorf("no command came to %q: %v", r, counts)
 		}

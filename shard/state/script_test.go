@@ -221,11 +221,12 @@ func (s *script) parse(t *testing.T, d *datadriven.TestData) Command {
 		return &CreateConversation{
 			ID: in, Preset: presets[arg(t, d, "kind")], Unique: d.HasArg("unique"), Name: arg(t, d, "name"),
 			Members: list[wire.UserID](d, "with"), Properties: properties(d, "set"), TTLMillis: number(t, d, "ttl"),
+			Rules: scriptRules[arg(t, d, "rules")], MemberLimit: uint32(number(t, d, "limit")),
 		}
 	case "update":
 		return &UpdateConversation{
 			ID: in, SetName: d.HasArg("name"), Name: arg(t, d, "name"), Set: properties(d, "set"),
-			Unset: list[string](d, "unset"), Muted: Switch(number(t, d, "muted")),
+			Unset: list[string](d, "unset"), Muted: Switch(number(t, d, "muted")), Changes: changes(t, d), Sent: []byte(arg(t, d, "sent")),
 		}
 	case "destroy":
 		return &DestroyConversation{ID: in}
@@ -243,20 +244,21 @@ func (s *script) parse(t *testing.T, d *datadriven.TestData) Command {
 		return &SendMessage{
 			Conversation: in, From: wire.UserID(arg(t, d, "from")), Body: []byte(d.Input), ContentType: arg(t, d, "type"),
 			Mentions: list[wire.UserID](d, "mentions"), MentionAll: d.HasArg("mention-all"), Targets: list[wire.UserID](d, "to"),
+			Receipt: d.HasArg("receipt"),
 		}
 	case "edit":
 		return &EditMessage{
 			Conversation: in, ID: s.messageID(t, d, in), Body: []byte(d.Input), Mentions: list[wire.UserID](d, "mentions"),
+			From: wire.UserID(arg(t, d, "from")),
 		}
 	case "recall":
-		return &RecallMessage{Conversation: in, ID: s.messageID(t, d, in)}
+		return &RecallMessage{Conversation: in, ID: s.messageID(t, d, in), From: wire.UserID(arg(t, d, "from"))}
 	case "read":
 		return &MoveCursors{Moves: []CursorMove{{Conversation: in, User: wire.UserID(arg(t, d, "as")), Read: wire.Seq(number(t, d, "seq"))}}}
 	case "trim":
 		return &Trim{Conversation: in, Upto: wire.Seq(number(t, d, "upto"))}
 	default:
-		d.Fatalf(t, "no such directive")
-		return nil
+		return s.parseMore(t, d, in)
 	}
 }
 
@@ -304,7 +306,7 @@ func (s *script) query(t *testing.T, d *datadriven.TestData) (string, bool) {
 	case "rows":
 		return s.rows(t, in), true
 	default:
-		return "", false
+		return s.queryMore(t, d, in)
 	}
 }
 
@@ -330,6 +332,9 @@ func (s *script) rows(t *testing.T, in wire.ConversationID) string {
 		{"mention-all", tableMentionAll},
 		{"token", tableToken},
 		{"random-token", tableRandomToken},
+		{"banned", tableBanned},
+		{"muted", tableMuted},
+		{"device-cursor", tableDeviceCursor},
 	} {
 		n := 0
 		prefix := conversationScope(scriptApp, in).key(nil, table.of)
@@ -375,6 +380,9 @@ func describe(r Result) string {
 	if r.More {
 		b.WriteString(" (more)")
 	}
+	if len(r.Data) > 0 {
+		fmt.Fprintf(&b, " changed=%s", r.Data)
+	}
 	for _, u := range r.Users {
 		fmt.Fprintf(&b, "\n%s: %s", u.User, u.Refusal)
 	}
@@ -395,6 +403,9 @@ func describeMembers(page MemberPage) string {
 		line := fmt.Sprintf("%s role=%d joined=%d/%d", m.User, m.Role, m.JoinedOffset, m.JoinedSeq)
 		if m.Muted {
 			line += fmt.Sprintf(" muted-until=%d", m.MutedUntil)
+		}
+		if m.Quiet {
+			line += " quiet"
 		}
 		lines = append(lines, line)
 	}
@@ -417,6 +428,7 @@ func describeEntry(e *Entry) string {
 		EntryMessage: "message", EntryEdited: "edited", EntryRecalled: "recalled", EntryMembersAdded: "added",
 		EntryMembersRemoved: "removed", EntryRoleChanged: "role", EntryCreated: "created", EntryUpdated: "updated",
 		EntryDestroyed: "destroyed", EntryMuted: "muted", EntryUnmuted: "unmuted",
+		EntryBanned: "banned", EntryUnbanned: "unbanned",
 	}
 	line := fmt.Sprintf("%d %s at=%d by=%s", e.Offset, names[e.Kind], e.Stamp, e.Actor)
 	if len(e.Users) > 0 {
@@ -427,6 +439,9 @@ func describeEntry(e *Entry) string {
 	}
 	if e.Until != 0 {
 		line += fmt.Sprintf(" until=%d", e.Until)
+	}
+	if len(e.Changed)+len(e.Sent) > 0 {
+		line += fmt.Sprintf(" changed=%s sent=%s", e.Changed, e.Sent)
 	}
 	if e.Message != nil {
 		line += ": " + describeMessage(e.Message)
