@@ -70,6 +70,8 @@ type testCluster struct {
 	doors *transport.Network
 	hub   *cluster.Hub
 	nodes []*testNode
+
+	users []*leanUser // whose connections end first
 }
 
 // testNode is a node's life after life: its disk stays.
@@ -263,6 +265,10 @@ func (c *testCluster) crashAll() {
 }
 
 func (c *testCluster) close() {
+	for _, u := range c.users {
+		u.leave()
+	}
+	c.users = nil
 	var all sync.WaitGroup
 	for _, n := range c.nodes {
 		all.Go(func() { c.stop(n) })
