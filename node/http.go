@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/node/leanrest"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
 )
@@ -43,6 +44,9 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("POST /v1/apps", w.master(w.makeApp))
 	mux.HandleFunc("GET /{$}", w.hello)
 	mux.Handle("/v1/route", crossOrigin(http.HandlerFunc(n.lean.Discover)))
+	rest := leanrest.Handler(doorHost{n.backend, presence{n}})
+	mux.Handle("/1.1/", rest)
+	mux.Handle("/1.2/", rest)
 	return WebHandlers{Plain: mux, Lean: func(s *transport.LeanSocket) { n.lean.Serve(s) }}
 }
 
