@@ -122,7 +122,10 @@ func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Do
 		}
 		return &ask.Request{Find: &some}
 	})
-	return documents(answers), err
+	if err != nil {
+		return nil, err
+	}
+	return documents(answers), nil
 }
 
 func documents(answers []*ask.Answer) (found []ask.Document) {
