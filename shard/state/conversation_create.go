@@ -111,8 +111,10 @@ func (c *CreateConversation) existing(t *txn, old *conversation, users []wire.Us
 
 func (c *CreateConversation) check(h *Header, policy *Policy, users []wire.UserID) Result {
 	switch {
-	case c.Preset == PresetSystem && h.Actor != "":
+	case c.Preset.ofApp() && h.Actor != "":
 		return refuse(Forbidden, "only the app makes system conversations")
+	case !c.Preset.fits(c.ID):
+		return refuse(Invalid, "the id is that of another kind of conversation")
 	case !policy.Members && len(users) > 0:
 		return refuse(Invalid, "this kind of conversation stores no members")
 	case len(c.Members) > wire.MaxMembersAdded:

@@ -52,6 +52,7 @@ const (
 	tableTag             byte = 0x46 // | tag |               the session that holds the tag
 	tableWill            byte = 0x48 // -                     what to send when the user's last session is lost
 	tableRoom            byte = 0x49 // -                     the chat room he is in
+	tableBroadcast       byte = 0x4b // | place |             how far he is among the app's broadcasts
 	tableMembershipOrder byte = 0x4a // | offset, 8 | conversation |  memberships by the entry that told them, for paging newest first
 
 	// Slots: rows between slots or without one subject.

@@ -37,6 +37,7 @@ const (
 	kindKick              Kind = 40
 	kindPutUserSettings   Kind = 41
 	kindBanUser           Kind = 42
+	kindPlaceBroadcasts   Kind = 43
 	kindResolveUnique     Kind = 48
 	kindOfferUnique       Kind = 49
 	kindDeliverOutbox     Kind = 50

@@ -138,6 +138,11 @@ func decodeMessage(conversation wire.ConversationID, seq wire.Seq, b []byte) (*M
 	return m, nil
 }
 
+// appendImported appends the row of an id that was not made here: | version, 1 | sequence |.
+func appendImported(b []byte, seq wire.Seq) []byte {
+	return bin.AppendUvarint(append(b, 1), uint64(seq))
+}
+
 // loadMessage reads the message at a sequence; nil when there is none.
 func loadMessage(r reader, s scope, seq wire.Seq) *Message {
 	b := r.get(s.number(nil, tableMessage, uint64(seq)))

@@ -18,6 +18,10 @@ type SendMessage struct {
 	MentionAll   bool
 	Targets      []wire.UserID // only for these members; at most 100
 	Receipt      bool          // the sender wants to know when it is delivered and read
+
+	// ID, of the app alone, is the message's id instead of one that is made of its
+	// place: what is sent into several conversations can have one in all of them.
+	ID wire.MessageID
 }
 
 func (*SendMessage) kind() Kind { return kindSendMessage }
@@ -32,8 +36,11 @@ func (c *SendMessage) append(b []byte) []byte {
 	b = appendIDs(b, c.Mentions)
 	b = bin.AppendBool(b, c.MentionAll)
 	b = appendIDs(b, c.Targets)
-	if c.Receipt {
-		b = bin.AppendBool(b, true) // else as before there were receipts
+	if c.Receipt || c.ID != "" {
+		b = bin.AppendBool(b, c.Receipt) // else as before there were receipts
+	}
+	if c.ID != "" {
+		b = bin.AppendString(b, c.ID) // else as before the app could choose it
 	}
 	return b
 }
@@ -49,7 +56,10 @@ func (c *SendMessage) read(in *bin.Reader, n *names) {
 	c.Mentions = readIDs[wire.UserID](in, maxListed)
 	c.MentionAll = in.Bool()
 	c.Targets = readIDs[wire.UserID](in, maxListed)
-	c.Receipt = in.Len() > 0 && in.Bool()
+	c.Receipt, c.ID = in.Len() > 0 && in.Bool(), ""
+	if in.Len() > 0 {
+		c.ID = readID[wire.MessageID](in)
+	}
 }
 
 func (c *SendMessage) apply(t *txn, h *Header) Result {
@@ -67,6 +77,9 @@ func (c *SendMessage) apply(t *txn, h *Header) Result {
 	if r := checkContent(c.Body, c.ContentType, c.Mentions); r.Refusal != None {
 		return r
 	}
+	if r := c.checkID(t, h, conv); r.Refusal != None {
+		return r
+	}
 	targets, result := c.targets(t, conv)
 	if result.Refusal != None {
 		return result
@@ -74,9 +87,24 @@ func (c *SendMessage) apply(t *txn, h *Header) Result {
 	m := t.newMessage()
 	m.From, m.Body, m.ContentType, m.Targets = from, c.Body, c.ContentType, targets
 	m.Mentions, m.MentionAll, m.Receipt = distinct(c.Mentions), c.MentionAll, c.Receipt
+	m.ID, m.Imported = c.ID, c.ID != ""
 	conv.send(t, m)
 	result.MessageID, result.Seq, result.Offset, result.Timestamp = m.ID, m.Seq, m.Offset, m.Timestamp
 	return result
+}
+
+// checkID refuses an id that somebody else than the app chose, or that is taken.
+func (c *SendMessage) checkID(t *txn, h *Header, conv *conversation) Result {
+	switch {
+	case c.ID == "":
+		return Result{}
+	case h.Actor != "":
+		return refuse(Forbidden, "only the app chooses a message's id")
+	case findMessage(t, conv.scope, c.ID) != nil:
+		return refuse(Exists, "there is a message with this id")
+	default:
+		return Result{}
+	}
 }
 
 // targets returns whom the message is for, and a result that lists those who
@@ -157,7 +185,11 @@ func (c *conversation) send(t *txn, m *Message) {
 	if m.Receipt {
 		h.asked = m.Seq
 	}
-	m.ID = wire.NewMessageID(c.id(), m.Timestamp, m.Seq)
+	if m.Imported {
+		t.put(c.scope.name(nil, tableImported, string(m.ID)), appendImported(nil, m.Seq))
+	} else {
+		m.ID = wire.NewMessageID(c.id(), m.Timestamp, m.Seq)
+	}
 	if m.Counted = policy.Unread; m.Counted {
 		c.count(t, m)
 	}

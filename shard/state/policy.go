@@ -96,7 +96,7 @@ func NewPolicy(p Preset) (Policy, bool) {
 		temporary.MemberLimit, temporary.TTLMillis = 10, defaultTTLMillis
 		return temporary, true
 	default:
-		return Policy{}, false
+		return appPolicy(p)
 	}
 }
 

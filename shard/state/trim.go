@@ -82,6 +82,9 @@ func (c *conversation) trim(t *txn, upto wire.Seq) {
 		if m.Counted {
 			unmention(t, c.scope, m)
 		}
+		if m.Imported {
+			t.delete(c.scope.name(nil, tableImported, string(m.ID)))
+		}
 		last = m
 	}
 	if last == nil || t.err != nil {

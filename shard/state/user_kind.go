@@ -26,6 +26,8 @@ func newUserCommand(k Kind) Command {
 		return new(Kick)
 	case kindBanUser:
 		return new(BanUser)
+	case kindPlaceBroadcasts:
+		return new(PlaceBroadcasts)
 	case kindResolveUnique:
 		return new(ResolveUnique)
 	case kindDeliverOutbox:
