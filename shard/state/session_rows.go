@@ -62,7 +62,7 @@ func (w *willMore) encode(dst []byte) []byte {
 }
 
 func readWillMore(r *bin.Reader) willMore {
-	return willMore{ID: readID[wire.MessageID](r), Mentions: readIDs[wire.UserID](r, maxMentions), MentionAll: r.Bool()}
+	return willMore{ID: readID[wire.MessageID](r), Mentions: readIDs[wire.UserID](r, maxListed), MentionAll: r.Bool()}
 }
 
 const willVersion = 2
