@@ -44,13 +44,13 @@ func schemas() map[string]any {
 	text, number, flag := typed("string"), typed("integer"), typed("boolean")
 	texts := map[string]any{"type": "array", "items": text}
 	return map[string]any{
-		"Error": object(map[string]any{"code": number, "error": text}, "code", "error"),
-		"Message": object(map[string]any{
+		"Error": shape(map[string]any{"code": number, "error": text}, "code", "error"),
+		"Message": shape(map[string]any{
 			"msg-id": text, "conv-id": text, "to": text, "from": text, "timestamp": number, "data": text, "bin": flag, "is-conv": flag, "is-room": flag,
 			"from-ip": text, "ack-at": number, "patch-timestamp": number, "recall": flag, "mention-all": flag, "mention-client-ids": texts,
 		}, "msg-id", "conv-id", "to", "from", "timestamp", "data", "bin", "is-conv", "is-room"),
-		"Subscription": object(map[string]any{"timestamp": number, "subscriber": text, "conv_id": text}, "timestamp", "subscriber", "conv_id"),
-		"Conversation": object(map[string]any{
+		"Subscription": shape(map[string]any{"timestamp": number, "subscriber": text, "conv_id": text}, "timestamp", "subscriber", "conv_id"),
+		"Conversation": shape(map[string]any{
 			"objectId": text, "name": text, "m": texts, "mu": texts, "c": text, "attr": typed("object"), "unique": flag, "uniqueId": text,
 			"tr": flag, "sys": flag, "lm": typed("object"), "createdAt": text, "updatedAt": text,
 		}, "objectId"),
@@ -59,7 +59,7 @@ func schemas() map[string]any {
 
 func typed(name string) map[string]any { return map[string]any{"type": name} }
 
-func object(properties map[string]any, required ...string) map[string]any {
+func shape(properties map[string]any, required ...string) map[string]any {
 	o := map[string]any{"type": "object", "properties": properties}
 	if len(required) > 0 {
 		o["required"] = required
@@ -155,7 +155,7 @@ func fields(text string) map[string]any {
 			required = append(required, p.name)
 		}
 	}
-	return object(properties, required...)
+	return shape(properties, required...)
 }
 
 func answerSchema(answer string) map[string]any {
