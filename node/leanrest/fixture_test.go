@@ -282,3 +282,5 @@ func (w *world) say(family, id, from, text string) sentMessage {
 	}
 	return sent
 }
+
+func jsonNumber(n int64) string { return fmt.Sprint(n) }
