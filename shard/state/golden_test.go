@@ -135,6 +135,7 @@ func conversationCommands() []Command {
 		&CreateConversation{ID: "tea", Preset: PresetBasic, Rules: RulesRoles, MemberLimit: 300},
 		&UpdateConversation{ID: "tea", Changes: []Change{{"attr.x", ChangeIncrement, []byte("1")}, {"name", ChangeDelete, nil}}, Sent: []byte(`{"attr.x":1}`)},
 		&SendMessage{Conversation: "tea", Body: []byte("hi"), Receipt: true},
+		&SendMessage{Conversation: "tea", From: "bot", Body: []byte("hi"), ID: "m1"},
 		&EditMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), Body: []byte("hi"), From: "ann"},
 		&RecallMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), From: "ann"},
 		&BlockMembers{Conversation: "tea", Users: users, Unblock: true},

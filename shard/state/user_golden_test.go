@@ -39,6 +39,10 @@ func userRows() []struct {
 		{"will", willRow{Session: "s1", Node: "n1", Conversation: "tea", ContentType: "text", Body: []byte("bye")}, rowOf(decodeWillRow)},
 		{"will, version 2", willRow{Session: "s1", Node: "n1", Conversation: "tea", Body: []byte("bye"), willMore: willMore{ID: "w1", Mentions: []wire.UserID{"bob"}, MentionAll: true}}, rowOf(decodeWillRow)},
 		{"banned", bannedRow{Since: 1e12, By: "ann"}, rowOf(decodeBannedRow)},
+		{"place among broadcasts", placeRow(300), func(b []byte) (any, error) {
+			seq, err := decodePlace(b)
+			return placeRow(seq), err
+		}},
 		{"muted", mutedRow{Until: 1e12}, rowOf(decodeMutedRow)},
 		{"device cursor", deviceCursorRow{Delivered: 300, At: 1e12}, rowOf(decodeDeviceCursorRow)},
 		{"room", roomRow{Conversation: "hall", Session: "s1", Node: "n1", Entered: 1e12, Deadline: 1e12 + 5}, rowOf(decodeRoomRow)},
@@ -76,6 +80,11 @@ type (
 	keyOnly     []byte
 )
 
+// placeRow is the row of a place.
+type placeRow wire.Seq
+
+func (p placeRow) encode(b []byte) []byte { return appendPlace(b, wire.Seq(p)) }
+
 func (v outboxValue) encode(b []byte) []byte { return appendOutboxValue(b, v.version, &v.note) }
 func (o outboxKeyOf) encode(b []byte) []byte { return outboxKey(b, &o.OutboxRef) }
 func (w timerKeyOf) encode(b []byte) []byte  { return w.key(b) }
@@ -99,6 +108,7 @@ func userCommands() []Command {
 		&SetWill{User: "ann", Session: "s1", Node: "n1", Conversation: "tea", ContentType: "text", Body: []byte("bye")},
 		&SetWill{User: "ann", Session: "s1", Node: "n1", Conversation: "tea", Body: []byte("bye"), ID: "w1", Mentions: []wire.UserID{"bob"}, MentionAll: true},
 		&BanUser{User: "ann", Unban: true},
+		&PlaceBroadcasts{User: "ann", Places: []BroadcastPlace{{Name: PlaceBegin, Seq: 300}, {Name: "news", Seq: 301}}},
 		&EnterRoom{User: "ann", Conversation: "hall", Session: "s1", Node: "n1"},
 		&LeaveRoom{User: "ann", Conversation: "hall"},
 		&SessionsLost{Losses: []SessionLoss{{User: "ann", Tag: "phone", Session: "s1", Last: true}, {App: "zoo", User: "bob", Session: "s2"}}},
