@@ -119,22 +119,16 @@ func (c *CreateConversation) check(h *Header, policy *Policy, users []wire.UserI
 		return refuse(Invalid, "this kind of conversation stores no members")
 	case len(c.Members) > wire.MaxMembersAdded:
 		return refuse(Limit, "too many members in one command")
-	case c.MemberLimit > maxMemberLimit:
-		return refuse(Limit, "the limit of members is too high")
-	case len(users) > int(c.memberLimit(policy)):
-		return refuse(Limit, "more members than this conversation may have")
-	case c.TTLMillis > maxTTLMillis || c.TTLMillis < 0:
-		return refuse(Limit, "the time to live is too long")
-	case c.TTLMillis != 0 && policy.TTLMillis == 0:
-		return refuse(Invalid, "this kind of conversation has no time to live")
 	case c.Unique && len(users) == 0:
 		return refuse(Invalid, "a unique conversation needs members")
 	case slices.Contains(users, ""):
 		return refuse(Invalid, "a member's id is empty")
 	}
-	policy.MemberLimit = c.memberLimit(policy)
-	if c.TTLMillis != 0 {
-		policy.TTLMillis = c.TTLMillis
+	if r := c.bound(policy); r.Refusal != None {
+		return r
+	}
+	if len(users) > int(policy.MemberLimit) {
+		return refuse(Limit, "more members than this conversation may have")
 	}
 	return checkInfo(c.Name, c.Properties)
 }
@@ -142,11 +136,23 @@ func (c *CreateConversation) check(h *Header, policy *Policy, users []wire.UserI
 // maxMemberLimit bounds how many members a conversation may be made for.
 const maxMemberLimit = 1_000_000
 
-func (c *CreateConversation) memberLimit(policy *Policy) uint32 {
-	if c.MemberLimit != 0 && policy.Members {
-		return c.MemberLimit
+// bound gives the policy the limits that the command chose.
+func (c *CreateConversation) bound(policy *Policy) Result {
+	switch {
+	case c.MemberLimit > maxMemberLimit:
+		return refuse(Limit, "the limit of members is too high")
+	case c.TTLMillis > maxTTLMillis || c.TTLMillis < 0:
+		return refuse(Limit, "the time to live is too long")
+	case c.TTLMillis != 0 && policy.TTLMillis == 0:
+		return refuse(Invalid, "this kind of conversation has no time to live")
 	}
-	return policy.MemberLimit
+	if c.MemberLimit != 0 && policy.Members {
+		policy.MemberLimit = c.MemberLimit
+	}
+	if c.TTLMillis != 0 {
+		policy.TTLMillis = c.TTLMillis
+	}
+	return Result{}
 }
 
 // make writes the new conversation.

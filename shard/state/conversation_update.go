@@ -110,21 +110,11 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 	if r := conv.live(t.stamp); r != None {
 		return refuse(r, "")
 	}
-	if c.Muted > SwitchOff {
-		return refuse(Invalid, "no such switch")
+	if r := c.allowed(t, conv, h.Actor); r.Refusal != None {
+		return r
 	}
-	changes := c.SetName || len(c.Set)+len(c.Unset)+len(c.Changes) > 0
+	changes := c.changes()
 	mutes := c.Muted != SwitchKeep && (c.Muted == SwitchOn) != (conv.head.flags&headMuted != 0)
-	if changes {
-		if r := conv.allow(t, h.Actor, conv.info.Policy.Change); r != None {
-			return refuse(r, "may not change the conversation")
-		}
-	}
-	if c.Muted != SwitchKeep {
-		if r := conv.allow(t, h.Actor, conv.info.Policy.Manage); r != None {
-			return refuse(r, "may not mute the conversation")
-		}
-	}
 	e := newEdit(&conv.info)
 	if r := e.all(c); r.Refusal != None {
 		return r
@@ -152,6 +142,29 @@ func (c *UpdateConversation) apply(t *txn, h *Header) Result {
 		result.Offset = conv.append(t, &Entry{Kind: kind})
 	}
 	return result
+}
+
+// changes tells whether the update is of more than the mute.
+func (c *UpdateConversation) changes() bool {
+	return c.SetName || len(c.Set)+len(c.Unset)+len(c.Changes) > 0
+}
+
+// allowed refuses an actor who may not do what the update asks for.
+func (c *UpdateConversation) allowed(t *txn, conv *conversation, actor wire.UserID) Result {
+	if c.Muted > SwitchOff {
+		return refuse(Invalid, "no such switch")
+	}
+	if c.changes() {
+		if r := conv.allow(t, actor, conv.info.Policy.Change); r != None {
+			return refuse(r, "may not change the conversation")
+		}
+	}
+	if c.Muted != SwitchKeep {
+		if r := conv.allow(t, actor, conv.info.Policy.Manage); r != None {
+			return refuse(r, "may not mute the conversation")
+		}
+	}
+	return Result{}
 }
 
 // checkInfo refuses a name or properties beyond their limits.

@@ -4,6 +4,8 @@ import "github.com/quorate/quorate/wire/bin"
 
 // newUserCommand is newCommand for the kinds of users and of what passes
 // between slots.
+//
+//nolint:gocyclo // a flat table
 func newUserCommand(k Kind) Command {
 	switch k {
 	case kindMoveCursors:
