@@ -350,3 +350,12 @@ func (c *testCluster) settings(json string) {
 	}
 	time.Sleep(2 * time.Second) // of the bubble's clock
 }
+
+func wireID(cid string) wire.ConversationID { return wire.ConversationID(cid) }
+
+func userIDs(names ...string) (users []wire.UserID) {
+	for _, n := range names {
+		users = append(users, wire.UserID(n))
+	}
+	return users
+}

@@ -2,12 +2,14 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
@@ -71,6 +73,180 @@ func TestLM065_OneOrderForAll(t *testing.T) {
 			if item.GetMsgId() != order[i] {
 				t.Fatalf("message %d of the history was not pushed there", i)
 			}
+		}
+	})
+}
+
+func TestLM077_ResentMessageIsTheSame(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		time.Sleep(time.Second)
+		dt := func(token string) func(*leanpb.DirectCommand) {
+			return func(m *leanpb.DirectCommand) { m.Dt = proto.String(token) }
+		}
+		first := tom.send(cid, "once", dt("a"))
+		tom.leave()
+		again := c.session("tom", c.nodes[2])
+		if resent := again.send(cid, "once", dt("a")); !proto.Equal(resent, first) {
+			t.Errorf("resent %v, want %v", resent, first)
+		}
+		if other := again.send(cid, "once", dt("b")); other.GetUid() == first.GetUid() {
+			t.Error("another token has the same message")
+		}
+		if jerry2 := c.session("jerry", c.nodes[1]); len(jerry2.logs(&leanpb.LogsCommand{Cid: &cid})) != 2 {
+			t.Error("the resent message is there twice")
+		}
+		if got := jerry.quiet(time.Second, leanpb.CommandType_direct); len(got) != 2 {
+			t.Errorf("jerry is pushed %v", got)
+		}
+	})
+}
+
+func TestLM020_RefusedMessages(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, eve := c.session("tom", c.nodes[0]), c.session("eve", c.nodes[1])
+		gone := c.conversation(&state.CreateConversation{Preset: state.PresetTemporary, TTLMillis: 60_000}, "tom", "jerry")
+		muted := c.conversation(&state.CreateConversation{}, "tom", "eve")
+		c.do("", &state.Mute{Conversation: wire.ConversationID(muted), Users: []wire.UserID{"eve"}})
+		if ok := tom.send("_tmp:"+gone, "still there"); ok.Code != nil {
+			t.Errorf("a temporary conversation refuses: %v", ok)
+		}
+		time.Sleep(2 * time.Minute)
+		for _, one := range []struct {
+			who       *leanUser
+			cid, text string
+			code      int32
+			reason    string
+		}{
+			{eve, cid, "let me in", 4401, "INVALID_MESSAGING_TARGET"},
+			{eve, "5a0000000000000000000000", "nobody there", 4401, "INVALID_MESSAGING_TARGET"},
+			{eve, "", "nowhere", 4401, "INVALID_MESSAGING_TARGET"},
+			{eve, muted, "mmh", 4563, "SILIENCED"},
+			{tom, "_tmp:" + gone, "too late", 4323, "TEMPORARY_CONVERSATION_EXPIRED"},
+			{tom, "_tmp:5a0000000000000000000000", "never there", 4323, "TEMPORARY_CONVERSATION_EXPIRED"},
+			{tom, cid, strings.Repeat("x", 5121), 4109, "FRAME_TOO_LONG"},
+		} {
+			got := one.who.send(one.cid, one.text)
+			if got.GetCode() != one.code || got.GetReason() != one.reason || got.Uid != nil {
+				t.Errorf("%s to %q: %v, want %d", one.who.name, one.cid, got, one.code)
+			}
+		}
+		if ok := tom.send(cid, ""); ok.Code != nil {
+			t.Errorf("an empty message is refused: %v", ok)
+		}
+		counted := tom.send(cid, strings.Repeat("x", 5000), func(m *leanpb.DirectCommand) { m.PushData = proto.String(strings.Repeat("y", 200)) })
+		if counted.GetCode() != 4109 {
+			t.Errorf("what is for the push does not count: %v", counted)
+		}
+	})
+}
+
+func TestLM062_BytesAndMentions(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		time.Sleep(time.Second)
+		tom.send(cid, "", func(m *leanpb.DirectCommand) {
+			m.Msg, m.BinaryMsg = nil, []byte{0, 1, 0xff}
+			m.MentionPids, m.MentionAll = []string{"jerry"}, proto.Bool(false)
+		})
+		got := jerry.message()
+		if got.Msg != nil || string(got.GetBinaryMsg()) != "\x00\x01\xff" || got.GetMentionPids()[0] != "jerry" || got.MentionAll != nil {
+			t.Errorf("pushed %v", got)
+		}
+		item := jerry.logs(&leanpb.LogsCommand{Cid: &cid})[0]
+		if !item.GetBin() || item.GetData() != "AAH/" || item.GetMentionPids()[0] != "jerry" || item.MentionAll != nil {
+			t.Errorf("logs %v", item)
+		}
+		tom.send(cid, "all of you", func(m *leanpb.DirectCommand) { m.MentionAll = proto.Bool(true) })
+		if got := jerry.message(); !got.GetMentionAll() {
+			t.Errorf("pushed %v", got)
+		}
+	})
+}
+
+func TestLM064_TransientMessages(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry, pad := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.session("tom", c.nodes[2])
+		eve := c.session("eve", c.nodes[0])
+		time.Sleep(time.Second)
+		transient := func(m *leanpb.DirectCommand) { m.Transient = proto.Bool(true) }
+		ack := tom.send(cid, "typing", transient)
+		if ack.Code != nil || ack.GetUid() == "" || ack.GetT() == 0 {
+			t.Errorf("the ack is %v", ack)
+		}
+		for _, u := range []*leanUser{jerry, pad} {
+			if got := u.message(); !got.GetTransient() || got.GetId() != ack.GetUid() || got.GetMsg() != "typing" || got.GetConvType() != 1 || got.GetFromPeerId() != "tom" {
+				t.Errorf("%s is pushed %v", u.name, got)
+			}
+		}
+		if got := eve.send(cid, "typing", transient); got.GetCode() != 4401 {
+			t.Errorf("a stranger's is answered %v", got)
+		}
+		if items := jerry.logs(&leanpb.LogsCommand{Cid: &cid}); len(items) != 0 {
+			t.Errorf("logs %v", items)
+		}
+		old := c.session("tom", c.nodes[1], func(m *leanpb.SessionCommand) { m.ConfigBitmap = proto.Int64(1) })
+		time.Sleep(time.Second)
+		old.i++
+		old.say(&leanpb.GenericCommand{
+			Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(old.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("silent"), Transient: proto.Bool(true)},
+		})
+		if got := jerry.message(); got.GetMsg() != "silent" {
+			t.Errorf("jerry is pushed %v", got)
+		}
+		time.Sleep(time.Second)
+		for _, in := range old.rest() {
+			if in.GetCmd() == leanpb.CommandType_ack {
+				t.Errorf("a client that does not want it has %v", in)
+			}
+		}
+	})
+}
+
+func TestLM079_OtherDevicesOfTheSender(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		phone, pad := c.session("tom", c.nodes[0]), c.session("tom", c.nodes[0])
+		time.Sleep(time.Second)
+		sent := phone.send(cid, "mine")
+		if got := pad.message(); got.GetId() != sent.GetUid() || got.GetFromPeerId() != "tom" {
+			t.Errorf("the other device is pushed %v", got)
+		}
+		if got := phone.quiet(time.Second, leanpb.CommandType_direct); len(got) > 0 {
+			t.Errorf("the sending one is pushed %v", got)
+		}
+	})
+}
+
+// TestLM004_TwoClientsOnOneSocket: each is pushed for itself.
+func TestLM004_TwoClientsOnOneSocket(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry", "mary")
+		tom, both := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		both.name = "mary"
+		both.open()
+		time.Sleep(time.Second)
+		tom.send(cid, "to both")
+		peers := map[string]bool{}
+		for range 2 {
+			peers[both.push(leanpb.CommandType_direct, 0).GetPeerId()] = true
+		}
+		if !peers["jerry"] || !peers["mary"] {
+			t.Errorf("pushed to %v", peers)
+		}
+		// A message of one of them is pushed to the other one, on the same socket.
+		reply := both.ask(&leanpb.GenericCommand{
+			Cmd: leanpb.CommandType_direct.Enum(), PeerId: proto.String("mary"), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("from mary")},
+		})
+		if reply.GetPeerId() != "mary" || reply.GetAckMessage().GetUid() == "" {
+			t.Errorf("replied %v", reply)
+		}
+		if got := both.push(leanpb.CommandType_direct, 0); got.GetPeerId() != "jerry" || got.GetDirectMessage().GetFromPeerId() != "mary" {
+			t.Errorf("pushed %v", got)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package leanmessage
 
 import (
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -10,12 +11,13 @@ import (
 // messageCommands are the commands about messages.
 func messageCommands() map[op]command {
 	return map[op]command{
-		{cmd: leanpb.CommandType_direct}:                 {start: direct},
-		{cmd: leanpb.CommandType_ack}:                    {start: acknowledge},
-		{cmd: leanpb.CommandType_read}:                   {start: read},
-		{cmd: leanpb.CommandType_logs}:                   {handle: logs},
-		{leanpb.CommandType_logs, leanpb.OpType_open}:    {handle: logs}, // so say some clients
-		{leanpb.CommandType_patch, leanpb.OpType_modify}: {handle: modify},
+		{cmd: leanpb.CommandType_direct}:                  {start: direct},
+		{cmd: leanpb.CommandType_ack}:                     {start: acknowledge},
+		{cmd: leanpb.CommandType_read}:                    {start: read},
+		{cmd: leanpb.CommandType_logs}:                    {handle: logs},
+		{leanpb.CommandType_logs, leanpb.OpType_open}:     {handle: logs}, // so say some clients
+		{leanpb.CommandType_patch, leanpb.OpType_modify}:  {handle: modify},
+		{leanpb.CommandType_conv, leanpb.OpType_max_read}: {handle: maxRead},
 	}
 }
 
@@ -25,6 +27,9 @@ func messageEntries() map[state.EntryKind]translator {
 		state.EntryMessage:  pushMessage,
 		state.EntryEdited:   pushPatch,
 		state.EntryRecalled: pushPatch,
+
+		state.EntryRoomEntered: roomChanged,
+		state.EntryRoomLeft:    roomChanged,
 	}
 }
 
@@ -59,7 +64,7 @@ func sharedPush(b *tail.Batch, e *state.Entry, encode func() []byte) []byte {
 
 // pushMessage tells of a message.
 func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
-	if e.Message == nil {
+	if e.Message == nil || e.Origin.Session == door.NoEcho && e.Message.From == c.user {
 		return nil
 	}
 	preset := c.presetOf(b.Log.Conversation)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -66,4 +67,41 @@ func (c *client) rejoinRoom(ctx context.Context) error {
 		return nil
 	}
 	return c.enterRoom(ctx, held.Room.Conversation)
+}
+
+// roomChanged has a session out of its chat room when the user has left it, or has
+// entered another, with another session.
+func roomChanged(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
+	for _, l := range c.feed.all() {
+		if l.preset == state.PresetRoom && (l.id == e.Conversation) == (e.Kind == state.EntryRoomLeft) {
+			c.run(c.leaveOldRooms)
+			break
+		}
+	}
+	return nil
+}
+
+// leaveOldRooms asks which room the user is in, since he may have come back, and
+// follows no other.
+func (c *client) leaveOldRooms(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
+	defer cancel()
+	held, err := heldBy(ctx, c)
+	if err != nil {
+		return
+	}
+	in := false
+	for _, l := range c.feed.all() {
+		if l.preset != state.PresetRoom {
+			continue
+		}
+		if held.Room != nil && held.Room.Conversation == l.id {
+			in = true
+			continue
+		}
+		c.unfollow(l.id)
+	}
+	if !in && c.now().inRoom {
+		c.change(func(s *session) { s.inRoom = false })
+	}
 }
