@@ -20,7 +20,7 @@ type delivery struct {
 
 func (f *follow) isSelective(e *state.Entry) bool {
 	switch {
-	case e.Kind == state.EntryMembersAdded, e.Kind == state.EntryMembersRemoved:
+	case e.Kind.IsNotice():
 		return !f.notices
 	case e.Message == nil:
 		return e.Target != 0

@@ -38,6 +38,17 @@ const (
 	EntryRoomLeft        EntryKind = 72 // user log: the user is not in Conversation any more; Expired: his session was lost, and its time to come back is over
 )
 
+// IsNotice tells whether entries of the kind say who comes, goes and is kept out:
+// without [Policy.Notices] they are only for those users and for who did it.
+func (k EntryKind) IsNotice() bool {
+	switch k {
+	case EntryMembersAdded, EntryMembersRemoved, EntryBanned, EntryUnbanned:
+		return true
+	default:
+		return false
+	}
+}
+
 // Entry is one entry of a conversation log or a user log. Which fields are set
 // is the Kind's.
 type Entry struct {

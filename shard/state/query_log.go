@@ -248,7 +248,7 @@ func (e *Entry) For(user wire.UserID, p *Policy) *Entry {
 		return nil
 	case e.Target != 0 && e.Message == nil:
 		return nil // the message was trimmed, and with it who may know of it
-	case e.Kind != EntryMembersAdded && e.Kind != EntryMembersRemoved, p.Notices, user == e.Actor:
+	case !e.Kind.IsNotice(), p.Notices, user == e.Actor:
 		return e
 	case !slices.Contains(e.Users, user):
 		return nil
