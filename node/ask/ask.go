@@ -29,6 +29,10 @@ type Request struct {
 	Since       *Since       `json:"since,omitempty"`
 
 	AppMessages *AppMessages `json:"app_messages,omitempty"`
+
+	Broadcasts      *Broadcasts      `json:"broadcasts,omitempty"`
+	BroadcastPlaces *BroadcastPlaces `json:"broadcast_places,omitempty"`
+	Subscribers     *Subscribers     `json:"subscribers,omitempty"`
 }
 
 // Answer answers it: the field that corresponds.
@@ -52,6 +56,10 @@ type Answer struct {
 	Since     *EventList        `json:"since,omitempty"`
 
 	AppMessages *AppMessagePage `json:"app_messages,omitempty"`
+
+	Broadcasts      *BroadcastPage      `json:"broadcasts,omitempty"`
+	BroadcastPlaces *BroadcastPlaceList `json:"broadcast_places,omitempty"`
+	Subscribers     *SubscriberPage     `json:"subscribers,omitempty"`
 }
 
 // question is one field of a request.
@@ -82,6 +90,9 @@ func (r *Request) set() question {
 		{r.UserSince, r.UserSince != nil},
 		{r.Since, r.Since != nil},
 		{r.AppMessages, r.AppMessages != nil},
+		{r.Broadcasts, r.Broadcasts != nil},
+		{r.BroadcastPlaces, r.BroadcastPlaces != nil},
+		{r.Subscribers, r.Subscribers != nil},
 	} {
 		if q.set {
 			return q.question
