@@ -71,10 +71,10 @@ func queryFailed(err error) error {
 		return wrong(codeQuery, "%v", err)
 	}
 	if e, ok := errors.AsType[*wire.Error](err); ok {
-		switch e.Code {
-		case wire.CodeInvalid:
+		if e.Code == wire.CodeInvalid {
 			return wrong(codeQuery, "%s", e.Text)
-		case wire.CodeLimit:
+		}
+		if e.Code == wire.CodeLimit {
 			return wrong(codeQueryFailed, "%s", e.Text)
 		}
 	}

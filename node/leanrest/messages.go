@@ -146,7 +146,7 @@ func (q *request) changed() (messageChange, *ask.Message, wire.ConversationID, e
 }
 
 // message reads a message that is named by its id, its time and its sender.
-func (q *request) message(id wire.ConversationID, mid, from string, timestamp int64) (*ask.Message, error) { //nolint:revive // a message has three names
+func (q *request) message(id wire.ConversationID, mid, from string, timestamp int64) (*ask.Message, error) {
 	if _, err := user("the sender", from); err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package leanrest
 
 import (
-	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -201,10 +200,4 @@ func oldKick(q *request) (any, error) {
 		return nil, err
 	}
 	return q.kickOne(n.Client, n.Reason)
-}
-
-// isMember tells whether a user is in a conversation.
-func (q *request) isMember(id wire.ConversationID, u wire.UserID) (bool, error) {
-	a, err := q.host.Ask(q.ctx(), q.app.ID, u, string(id), &ask.Request{Kinds: &ask.Kinds{Of: []wire.ConversationID{id}}})
-	return err == nil && len(a.Kinds.Kinds) == 1 && a.Kinds.Kinds[0].Role != state.RoleNone, err
 }

@@ -182,6 +182,8 @@ func (n need) text() string {
 		return "Anybody may ask."
 	case needKey:
 		return "A key of the app is enough. Messages want the master key, unless the app has set leanmessage.sign.history and the request shows a signature."
+	case needSession:
+		return "A key of the app is wanted, and the token of an open session."
 	case needOpen:
 		return "It wants the master key; or any key of the app, if the app has set leanmessage.rest.open."
 	default:
@@ -193,8 +195,13 @@ func (n need) security() []any {
 	if n == needNothing {
 		return []any{}
 	}
-	return []any{
-		map[string]any{"app": []string{}, "key": []string{}},
-		map[string]any{"app": []string{}, "sign": []string{}},
+	var all []any
+	for _, proof := range []string{"key", "sign"} {
+		one := map[string]any{"app": []string{}, proof: []string{}}
+		if n == needSession {
+			one["session"] = []string{}
+		}
+		all = append(all, one)
 	}
+	return all
 }

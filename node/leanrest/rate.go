@@ -43,6 +43,7 @@ func (r *rates) take(app wire.AppID, f family, s door.RESTSettings, now int64) e
 		most = s.Subscribers
 	case familyBroadcasts:
 		most = s.Broadcasts
+	case familyNone:
 	}
 	if most == 0 {
 		return nil

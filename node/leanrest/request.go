@@ -37,6 +37,7 @@ type need int
 const (
 	needNothing need = iota // anybody
 	needKey                 // who knows a key of the app
+	needSession             // who, beside that, has an open session
 	needOpen                // the master key or, if the app is open, any key of it
 	needMaster              // the master key
 )

@@ -175,6 +175,7 @@ func appRoutes() []route {
 func oldRoutes() []route {
 	return []route{
 		{method: post, path: v1 + "/sign", does: "Sign for the session of the user of a token", need: needKey, body: "session_token!", answer: "signature nonce client_id timestamp:integer", handle: signLogin},
+		{method: get, path: v1 + "/notifications", does: "Tell a client what it was not there for", need: needSession, query: "client_id start_ts:integer notification_type", answer: "notifications:objects hasMore:boolean", handle: notifications},
 		{method: get, path: v1 + "/messages/history", does: "Read messages of a conversation, of a sender, or of the app", need: needKey, query: "convid from peerid max_ts:integer " + historyQuery, answer: "messages", handle: oldHistory},
 		{method: remove, path: v1 + "/messages/logs", does: "Take a message out of the history, without a word to clients", need: needMaster, query: "convid! msgid! timestamp!:integer from!", answer: "nothing", handle: oldDelete},
 		{method: post, path: v1 + "/patch/message", does: "Change a message, or take it back", need: needMaster, family: familyMessages, body: "conv_id! msg_id! timestamp!:integer from_peer! message recall:boolean", answer: "nothing", handle: oldPatch},
@@ -204,6 +205,7 @@ func oldServiceRoutes() []route {
 func classRoutes() []route {
 	class := "/1.1/classes/_Conversation"
 	return []route{
+		{method: get, path: "/1.1/classes/_ConversationMemberInfo", does: "List the roles in a conversation, for one of its members", need: needSession, query: "client_id where cid skip:integer limit:integer", answer: "results:objects", handle: sessionMemberInfos},
 		{method: post, path: class, does: "Make a conversation of any kind", need: needOpen, body: "name m:strings unique:boolean attr:object c tr:boolean sys:boolean", answer: "objectId createdAt", created: true, handle: createObject},
 		{method: get, path: class, does: "Look for conversations of all kinds", need: needOpen, query: pageQuery, answer: "results:objects", handle: listObjects},
 		{method: get, path: class + "/{id}", does: "Read a conversation", need: needOpen, answer: "object", handle: getObject},
