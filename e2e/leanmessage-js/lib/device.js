@@ -9,8 +9,8 @@ export class Device {
   #waiting = new Set();
   heard = []; // {event, args, taken}
 
-  constructor(name, IM) {
-    this.name = name;
+  constructor(name, node, IM) {
+    this.name = `${name} on ${node}`;
     this.IM = IM;
     this.plugins = [{ name: `recorder of ${name}`, onIMClientCreate: (client) => this.listen(client) }];
     if (process.env.KILL) this.plugins.push(steadfast(this, patience));

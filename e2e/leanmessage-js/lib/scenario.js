@@ -67,8 +67,8 @@ export class World {
   /** A Realtime at a node, without a client. */
   realtime(name, { node = turn++ % nodes.length, sdk = this.sdk, link, ...options } = {}) {
     const IM = sdk.load();
-    const device = new Device(name, IM);
     const home = nodes[node];
+    const device = new Device(name, home.name, IM);
     const server = sdk.server(killing ? `http://${home.front}` : home.http, home.secure);
     const all = [...nodes.slice(node), ...nodes.slice(0, node)];
     const sockets = link
@@ -90,7 +90,7 @@ export class World {
    * what createIMClient takes.
    */
   async open(name, { at = {}, as = this.id(name), ...options } = {}) {
-    const device = this.realtime(name, at);
+    const device = this.realtime([name, options.tag].filter(Boolean).join(' '), at);
     const create = () => device.realtime.createIMClient(as, options);
     device.im = await (killing ? insist(create, patience) : create());
     return device;

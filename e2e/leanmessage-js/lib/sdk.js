@@ -5,6 +5,9 @@ const require = createRequire(import.meta.url);
 const initTypedMessages = require('leancloud-realtime-plugin-typed-messages');
 const AV = require('leancloud-storage');
 
+// The plugin makes files of it, and it does nothing before it has an app.
+AV.init({ appId: 'files-are-elsewhere', appKey: 'files', serverURL: 'http://127.0.0.1:1' });
+
 const path5 = require.resolve('leancloud-realtime');
 const IM4 = require('leancloud-realtime-4');
 

@@ -1,5 +1,5 @@
 // Section A5: messages, without receipts, wills and patches.
-import { area, assert, AV, Event, MessageStatus, patience, refused, says, scenario, text } from '../../lib/scenario.js';
+import { area, assert, AV, Event, patience, refused, says, scenario, text } from '../../lib/scenario.js';
 
 area('messages', () => {
   scenario('LM-60 a message has an id and a time of the server, and its text as it was', async (world) => {
@@ -7,7 +7,7 @@ area('messages', () => {
     const words = 'not JSON: {"a" \u0000 é 漢字 🐭 \\ "';
     const sent = await made.send(new tom.IM.Message(words));
     assert.match(sent.id, /^[A-Za-z0-9_-]{22}$/);
-    assert.equal(sent.status, MessageStatus.SENT.description ? sent.status : MessageStatus.SENT);
+    assert.equal(sent.status, tom.IM.MessageStatus.SENT);
     assert.ok(Math.abs(sent.timestamp - Date.now()) < 60_000);
     const [message, conversation] = await jerry.next(Event.MESSAGE, (m) => m.id === sent.id);
     assert.equal(message.content, words);
@@ -22,10 +22,7 @@ area('messages', () => {
   scenario('LM-60 a message of more than 5 KB is refused', async (world) => {
     const { devices: [tom, jerry], rooms: [made] } = await world.chat(['tom', 'jerry']);
     await made.send(new tom.IM.Message('x'.repeat(4_800)));
-    await assert.rejects(made.send(new tom.IM.Message('x'.repeat(6_000))), (error) => {
-      assert.ok(error.code === 4109 || /unavailable|closed|disconnect/i.test(error.message), String(error));
-      return true;
-    });
+    await refused(4109, made.send(new tom.IM.Message('x'.repeat(6_000))));
     await jerry.next(Event.MESSAGE, (m) => m.content.length === 4_800);
   });
 
@@ -127,14 +124,19 @@ area('messages', () => {
     const [tom, jerry, mary] = devices;
     const count = 15;
     const talk = async (device, room) => {
-      for (let i = 0; i < count; i++) await room.send(text(device, `${device.name} ${i}`));
+      for (let i = 0; i < count; i++) await room.send(text(device, `${device.id} ${i}`));
     };
     await Promise.all([talk(tom, rooms[0]), talk(jerry, rooms[1])]);
     await rooms[0].send(text(tom, 'the end'));
     await mary.next(Event.MESSAGE, says('the end'));
     const history = (await rooms[2].queryMessages({ limit: 100 })).map((m) => m.text);
     assert.equal(history.length, 2 * count + 1);
-    const inOrder = (device) => device.heard.filter((h) => h.event === Event.MESSAGE && !h.recovered).map((h) => h.args[0].text);
+    const inOrder = (device) => {
+      const got = device.heard.filter((h) => h.event === Event.MESSAGE && !h.recovered).map((h) => h.args[0]);
+      // Version 4 parses messages side by side, so a burst is not reported in the order in which it came.
+      if (world.sdk.name === 'JS4') got.sort((a, b) => a.timestamp - b.timestamp || (a.id < b.id ? -1 : 1));
+      return got.map((m) => m.text);
+    };
     const marys = inOrder(mary);
     assert.deepEqual(marys, history.filter((w) => marys.includes(w)));
     await jerry.next(Event.MESSAGE, says('the end'));
@@ -142,8 +144,8 @@ area('messages', () => {
     assert.deepEqual(jerrys, history.filter((w) => jerrys.includes(w)));
     if (!process.env.KILL) assert.equal(marys.length, history.length);
     for (const who of [tom, jerry]) {
-      const own = history.filter((w) => w.startsWith(who.name));
-      assert.deepEqual(own, Array.from({ length: count }, (_, i) => `${who.name} ${i}`));
+      const own = history.filter((w) => w.startsWith(who.id));
+      assert.deepEqual(own, Array.from({ length: count }, (_, i) => `${who.id} ${i}`));
     }
   });
 
@@ -172,7 +174,7 @@ area('messages', () => {
     const sending = made.send(message).catch((error) => error);
     setImmediate(() => link.cut());
     await tom.next(Event.RECONNECT, undefined, Math.max(patience, 30_000));
-    if (message.status !== MessageStatus.SENT) await Promise.race([sending, made.send(message)]);
+    if (message.status !== tom.IM.MessageStatus.SENT) await Promise.race([sending, made.send(message)]);
     await made.send(text(tom, 'a mark'));
     await jerry.next(Event.MESSAGE, says('a mark'));
     const jerrys = await jerry.im.getConversation(made.id);
@@ -185,7 +187,7 @@ area('messages', () => {
     await made.send(text(tom, 'with push'), { pushData: { alert: 'You have a message', badge: 'Increment', _profile: 'dev' } });
     const [message] = await jerry.next(Event.MESSAGE, says('with push'));
     assert.equal(message.content.alert, undefined);
-    await assert.rejects(made.send(text(tom, 'too much'), { pushData: { alert: 'x'.repeat(6_000) } }));
+    await refused(4109, made.send(text(tom, 'too much'), { pushData: { alert: 'x'.repeat(6_000) } }));
   });
 
   scenario('LM-79 a sender\'s other devices have what it sends, and it has no echo', async (world) => {

@@ -12,6 +12,12 @@ async function shelf(world) {
     made.push(await make(name, { attr: { size: i, odd: i % 2 === 1, tags: i > 1 ? ['late', name] : ['early'] } }));
   }
   made.push(await make('crowd', { attr: { size: 10 } }, [jerry.id, world.id('mary'), world.id('spike')]));
+  // What somebody is in is written down with that user, a moment after the creation.
+  await until('all is found', async () => {
+    const jerrys = await jerry.im.getQuery().limit(10).find();
+    const marys = await tom.im.getQuery().containsMembers([world.id('mary')]).find();
+    return jerrys.length === made.length && marys.length === 1;
+  });
   const all = () => tom.im.getQuery().equalTo('mark', mark).limit(100);
   const names = async (query) => (await query.find()).map((c) => c.name).sort();
   return { tom, jerry, mark, made, all, names };

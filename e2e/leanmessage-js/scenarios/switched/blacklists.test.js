@@ -2,7 +2,7 @@
 import { area, assert, Event, of, refused, scenario, text } from '../../lib/scenario.js';
 
 area('blacklists', () => {
-  scenario('LM-46 a blocked member is removed and stays out', async (world) => {
+  scenario('LM-46 LM-42 a blocked member is removed and stays out, and others are added without', async (world) => {
     const { devices: [tom, jerry, mary], rooms: [made, , marys] } = await world.chat(['tom', 'jerry', 'mary']);
     const answer = await made.blockMembers([mary.id]);
     assert.deepEqual(answer.successfulClientIds, [mary.id]);
