@@ -36,9 +36,10 @@ type Search struct {
 	// not say so yet.
 	Recent []wire.ConversationID
 
-	Private bool // only those that the user is in, chat rooms and services
-	Compact bool // without their members
-	Last    bool // with their last message
+	Now     int64 // milliseconds since 1970: what has ended by then is not found; 0: what the shards know of
+	Private bool  // only those that the user is in, chat rooms and services
+	Compact bool  // without their members
+	Last    bool  // with their last message
 }
 
 // Find finds conversations, in the order that is asked for. A search by id or by
@@ -63,6 +64,7 @@ func Find(ctx context.Context, log Log, s Search) ([]ask.Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	found = slices.DeleteFunc(found, func(d ask.Document) bool { return d.Expires != 0 && s.Now >= d.Expires })
 	return s.page(found, order)
 }
 

@@ -27,7 +27,7 @@ func queryConversations(ctx context.Context, c *client, in *leanpb.GenericComman
 	settings := &c.tenant().settings
 	s := door.Search{
 		App: c.app, User: c.user, Where: []byte(m.GetWhere().GetData()), Sort: m.GetSort(), Limit: defaultFound, Skip: int(m.GetSkip()),
-		Recent: c.moves.recently(), Private: settings.Allow.PrivateQueries, Compact: m.GetFlag()&flagCompact != 0, Last: m.GetFlag()&flagLast != 0,
+		Recent: c.moves.recently(), Now: c.host().Millis(), Private: settings.Allow.PrivateQueries, Compact: m.GetFlag()&flagCompact != 0, Last: m.GetFlag()&flagLast != 0,
 	}
 	if m.GetLimit() > 0 {
 		s.Limit = min(int(m.GetLimit()), settings.Limit.ConversationPage)

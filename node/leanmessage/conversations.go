@@ -107,7 +107,12 @@ func (c *client) kindOf(ctx context.Context, id wire.ConversationID) (ask.Kind, 
 	if a.Kinds == nil || len(a.Kinds.Kinds) == 0 {
 		return ask.Kind{}, errorf(CodeConvNotFound, "there is no such conversation")
 	}
-	return a.Kinds.Kinds[0], nil
+	kind := a.Kinds.Kinds[0]
+	// Its shard's time goes on only with what is done there.
+	if kind.Expires != 0 && c.host().Millis() >= kind.Expires {
+		return ask.Kind{}, errorf(CodeConvNotFound, "its time is over")
+	}
+	return kind, nil
 }
 
 // maxNamed is how many users one command can name.
