@@ -29,7 +29,8 @@ func document() map[string]any {
 		"servers": []any{map[string]any{"url": "/", "description": "Any node"}},
 		"paths":   paths,
 		"components": map[string]any{
-			"schemas": schemas(),
+			"schemas":   schemas(),
+			"responses": map[string]any{"Error": map[string]any{"description": "It is not done.", "content": content(ref("Error"))}},
 			"securitySchemes": map[string]any{
 				"app":     header("X-LC-Id", "The app's id."),
 				"key":     header("X-LC-Key", "The app's key; or its master key, followed by \",master\"."),
@@ -102,7 +103,7 @@ func operation(r *route) map[string]any {
 	}
 	op["responses"] = map[string]any{
 		status:    map[string]any{"description": "It is done.", "content": content(answerSchema(r.answer))},
-		"default": map[string]any{"description": "It is not done.", "content": content(ref("Error"))},
+		"default": map[string]any{"$ref": "#/components/responses/Error"},
 	}
 	op["security"] = r.need.security()
 	return op
