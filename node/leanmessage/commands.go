@@ -18,11 +18,23 @@ type op struct {
 	op  leanpb.OpType
 }
 
+// opOpen opens a session.
+//
+//nolint:gochecknoglobals // a constant
+var opOpen = op{leanpb.CommandType_session, leanpb.OpType_open}
+
+// noCommand is the cmd of a command that has none, which is not the zero one.
+const noCommand leanpb.CommandType = -1
+
 func opOf(in *leanpb.GenericCommand) op {
-	if in.Op == nil {
-		return op{cmd: in.GetCmd()}
+	var o op
+	if o.cmd = noCommand; in.Cmd != nil {
+		o.cmd = in.GetCmd()
 	}
-	return op{in.GetCmd(), in.GetOp()}
+	if in.Op != nil { // absent, it would read as the first one
+		o.op = in.GetOp()
+	}
+	return o
 }
 
 // handler does a command in a goroutine of its own. The reply has its cmd, op
@@ -109,13 +121,11 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 // answersWithout tells the commands that are answered also when they have no i:
 // some clients come back and ping so.
 func answersWithout(in *leanpb.GenericCommand) bool {
-	switch in.GetCmd() {
+	switch o := opOf(in); o.cmd {
 	case leanpb.CommandType_echo, leanpb.CommandType_login:
 		return true
-	case leanpb.CommandType_session:
-		return in.GetOp() == leanpb.OpType_open
 	default:
-		return false
+		return o == opOpen
 	}
 }
 

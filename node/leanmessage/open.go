@@ -231,6 +231,9 @@ func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client,
 
 // say takes what a client says of itself when it opens.
 func (s *session) say(m *leanpb.SessionCommand) {
+	if m == nil {
+		m = &leanpb.SessionCommand{}
+	}
 	if m.ConfigBitmap != nil {
 		s.bitmap = m.GetConfigBitmap()
 	}

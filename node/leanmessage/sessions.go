@@ -15,11 +15,11 @@ import (
 // socketCommand returns what does a command that is the socket's own; nil: it is
 // of a session.
 func (s *socket) socketCommand(in *leanpb.GenericCommand) func(*leanpb.GenericCommand) {
-	switch in.GetCmd() {
-	case leanpb.CommandType_session:
-		if in.GetOp() == leanpb.OpType_open {
-			return s.open
-		}
+	o := opOf(in)
+	if o == opOpen {
+		return s.open
+	}
+	switch o.cmd {
 	case leanpb.CommandType_echo:
 		return s.echo
 	case leanpb.CommandType_login:

@@ -1,0 +1,536 @@
+package leanmessage
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/node/leansign"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+const sessionCmd = leanpb.CommandType_session
+
+func withTag(tag, device string) func(*leanpb.SessionCommand) {
+	return func(m *leanpb.SessionCommand) { m.Tag, m.DeviceId = proto.String(tag), proto.String(device) }
+}
+
+func comesBack(m *leanpb.SessionCommand) { m.R = proto.Bool(true) }
+
+func withToken(st string) func(*leanpb.SessionCommand) {
+	return func(m *leanpb.SessionCommand) { m.St, m.R = proto.String(st), proto.Bool(true) }
+}
+
+func TestLM001_OpenedHasAllThatClientsNeed(t *testing.T) {
+	w := newWorld(t, Options{})
+	m := w.dial().open("tom")
+	s := m.GetSessionMessage()
+	switch {
+	case line(m) != "session/opened i=1 peer=tom":
+		t.Errorf("opened is %s", line(m))
+	case m.ServerTs == nil || m.GetServerTs() > time.Now().UnixMilli() || m.GetServerTs() < time.Now().Add(-time.Minute).UnixMilli():
+		t.Errorf("serverTs is %v", m.ServerTs)
+	case s.GetSt() == "" || s.GetStTtl() != 86400:
+		t.Errorf("the token is %q for %d s", s.GetSt(), s.GetStTtl())
+	case s.Code != nil || s.Reason != nil || s.LastPatchTime != nil || m.ErrorMessage != nil:
+		t.Errorf("there is more: %v", m)
+	case m.GetService() != 2:
+		t.Errorf("service is %v", m.Service)
+	}
+}
+
+func TestLM002_AClientWithoutAnIDGetsOne(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	m := p.open("")
+	if m.GetPeerId() == "" {
+		t.Fatal("opened names no client id")
+	}
+	p.want() // nothing
+	if m := p.ask(command2(sessionCmd, leanpb.OpType_query)); m.GetPeerId() == "" || m.GetOp() != leanpb.OpType_query_result {
+		t.Errorf("a query is answered %s", line(m))
+	}
+}
+
+func TestLM003_ClientIDs(t *testing.T) {
+	w := newWorld(t, Options{})
+	for user, ok := range map[string]bool{
+		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "with space": true, "0-digit-first": true, "a\x00b": false,
+		"d9428888-122b-11e1-b85c-61cd3cbb3210": true,
+	} {
+		m := w.dial().ask(opening1(user))
+		if ok != (m.GetOp() == leanpb.OpType_opened) || !ok && m.GetErrorMessage().GetCode() != CodeInvalidLogin {
+			t.Errorf("%q: %s", user, line(m))
+		}
+	}
+	strict := newWorld(t, Options{}, "strict-ids=on")
+	for user, ok := range map[string]bool{"tom_1-x": true, "1tom": false, "tom.smith": false} {
+		m := strict.dial().ask(opening1(user))
+		if ok != (m.GetOp() == leanpb.OpType_opened) {
+			t.Errorf("strict, %q: %s", user, line(m))
+		}
+	}
+}
+
+func TestLM004_AnUnknownAppClosesTheSocket(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	in := opening1("tom")
+	in.AppId = proto.String("no-such-app")
+	p.send(in)
+	p.wantClosed(CodeAppNotAvailable)
+
+	p = w.dial()
+	p.open("tom")
+	in = opening1("jerry")
+	in.AppId = proto.String("another-app")
+	p.send(in)
+	p.wantClosed(CodeAppNotAvailable)
+}
+
+func TestLM005_Signatures(t *testing.T) {
+	w := newWorld(t, Options{}, "sign.login=on")
+	now := time.Now().UnixMilli()
+	sign := func(user string, at int64) func(*leanpb.SessionCommand) {
+		return func(m *leanpb.SessionCommand) {
+			a := leansign.Action{Verb: leansign.Login, App: testApp, Client: user}
+			m.T, m.N, m.S = proto.Int64(at), proto.String("nonce"), proto.String(leansign.Sign(testMaster, a, at, "nonce"))
+		}
+	}
+	st := w.dial().open("tom", sign("tom", now)).GetSessionMessage().GetSt()
+	w.dial().open("tom", sign("tom", now/1000)) // some sign seconds
+	for name, c := range map[string]struct {
+		in   *leanpb.GenericCommand
+		want string
+	}{
+		"nothing":                 {opening1("tom"), "error i=1 peer=tom 4102 SIGNATURE_FAILED"},
+		"nothing, and comes back": {opening1("tom", comesBack), "error i=1 peer=tom 4102 SIGNATURE_FAILED"},
+		"of another":              {opening1("tom", sign("jerry", now)), "error i=1 peer=tom 4102 SIGNATURE_FAILED"},
+		"old":                     {opening1("tom", sign("tom", now-7*3600*1000)), "error i=1 peer=tom 4102 SIGNATURE_FAILED"},
+		"a token instead":         {opening1("tom", withToken(st)), "session/opened i=1 peer=tom"},
+		"a token of another":      {opening1("jerry", withToken(st)), "error i=1 peer=jerry 4112 SESSION_TOKEN_EXPIRED"},
+		"garbage instead":         {opening1("tom", withToken("garbage")), "error i=1 peer=tom 4112 SESSION_TOKEN_EXPIRED"},
+	} {
+		if got := line(w.dial().ask(c.in)); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+	off := newWorld(t, Options{})
+	off.dial().open("tom", func(m *leanpb.SessionCommand) {
+		m.S, m.T, m.N = proto.String("signature"), proto.Int64(1), proto.String("n")
+	})
+}
+
+func TestLM006_ATokenBringsBackTagAndDevice(t *testing.T) {
+	w := newWorld(t, Options{})
+	first := w.dial()
+	st := first.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
+	first.conn.cut()
+
+	second := w.dial()
+	second.open("tom", withToken(st))
+	third := w.dial() // another device with the tag: the token's session held it
+	third.open("tom", withTag("mobile", "d2"))
+	second.want("session/closed peer=tom code=4111 SESSION_CONFLICT")
+}
+
+func TestLM007_AnExpiredTokenIsAnErrorWithTheSameI(t *testing.T) {
+	w := newWorld(t, Options{}, "session-token=1m")
+	st := w.dial().open("tom").GetSessionMessage().GetSt()
+	w.pass(5 * time.Minute)
+	p := w.dial()
+	if got := line(p.ask(opening1("tom", withToken(st)))); got != "error i=1 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
+		t.Errorf("an expired token: %s", got)
+	}
+	p.open("tom", comesBack) // as clients do then, without a token
+}
+
+func TestLM008_WithoutIOpenedHasNone(t *testing.T) {
+	w := newWorld(t, Options{})
+	st := w.dial().open("tom").GetSessionMessage().GetSt()
+	p := w.dial()
+	p.send(opening1("tom", withToken(st)))
+	p.want("session/opened peer=tom")
+	p = w.dial()
+	p.send(opening1("tom", withToken("garbage")))
+	p.want("error peer=tom 4112 SESSION_TOKEN_EXPIRED")
+}
+
+func TestLM009_ANewLoginTakesTheTag(t *testing.T) {
+	w := newWorld(t, Options{})
+	old, other, untagged, byName := w.dial(), w.dial(), w.dial(), w.dial()
+	old.open("tom", withTag("mobile", "d1"))
+	other.open("tom", withTag("web", "d1"))
+	untagged.open("tom")
+	byName.open("tom", withTag("default", "d1"))
+	w.dial().open("tom", withTag("default", "d9"))
+	w.dial().open("tom", withTag("mobile", "d2"))
+	old.want("session/closed peer=tom code=4111 SESSION_CONFLICT")
+	for _, p := range []*peer{other, untagged, byName} {
+		p.wantSilence()
+	}
+	if got := line(old.ask(command2(sessionCmd, leanpb.OpType_query))); got != "error i=2 4105 SESSION_REQUIRED" {
+		t.Errorf("after the conflict: %s", got)
+	}
+}
+
+func TestLM010_WhoComesBackDoesNotTakeTheTagFromAnotherDevice(t *testing.T) {
+	w := newWorld(t, Options{})
+	old := w.dial()
+	st := old.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
+	old.conn.cut()
+	holder := w.dial()
+	holder.open("tom", withTag("mobile", "d2"))
+	if got := line(w.dial().ask(opening1("tom", withToken(st)))); got != "error i=1 peer=tom 4111 SESSION_CONFLICT" {
+		t.Errorf("the older login comes back: %s", got)
+	}
+	holder.wantSilence()
+}
+
+func TestLM011_TheSameDeviceReplacesItselfSilently(t *testing.T) {
+	w := newWorld(t, Options{})
+	dead := w.dial() // nobody has noticed yet
+	dead.open("jerry")
+	st := dead.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
+	w.dial().open("tom", withToken(st))
+	waitFor(t, "the old session ends", func() bool { return slices.Contains(w.closings(), "tom") })
+	dead.wantSilence()
+}
+
+func TestLM012_AKickSaysWhy(t *testing.T) {
+	w := newWorld(t, Options{})
+	p, other := w.dial(), w.dial()
+	st := p.open("tom").GetSessionMessage().GetSt()
+	p.open("jerry")
+	other.open("tom", withTag("web", "d2"))
+	w.pass(time.Second)
+	w.app(&state.Kick{User: "tom", Reason: "go home"})
+	p.want("session/closed peer=tom code=4115 go home")
+	other.want("session/closed peer=tom code=4115 go home")
+	if got := line(p.ask(withPeer(command2(sessionCmd, leanpb.OpType_query), "jerry"))); got != "session/query_result i=3 peer=jerry" {
+		t.Errorf("the other session of the socket: %s", got)
+	}
+	if got := line(w.dial().ask(opening1("tom", withToken(st)))); got != "error i=1 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
+		t.Errorf("the token of a session that was kicked: %s", got)
+	}
+	w.dial().open("tom") // a new login is welcome
+}
+
+func withPeer(in *leanpb.GenericCommand, user string) *leanpb.GenericCommand {
+	in.PeerId = proto.String(user)
+	return in
+}
+
+func TestLM013_OnlineQueries(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom")
+	jerry := w.dial()
+	jerry.open("jerry")
+	in := command2(sessionCmd, leanpb.OpType_query)
+	in.SessionMessage = &leanpb.SessionCommand{SessionPeerIds: []string{"tom", "jerry", "nobody"}}
+	if got := line(p.ask(in)); got != "session/query_result i=2 peer=tom online=tom,jerry" {
+		t.Errorf("online: %s", got)
+	}
+	in.SessionMessage.SessionPeerIds = make([]string, 21)
+	if m := p.ask(in); m.GetCmd() != leanpb.CommandType_error {
+		t.Errorf("21 ids: %s", line(m))
+	}
+	old := command2(sessionCmd, leanpb.OpType_add)
+	old.SessionMessage = &leanpb.SessionCommand{SessionPeerIds: []string{"jerry"}}
+	if got := line(p.ask(old)); got != "session/added i=4 peer=tom online=jerry" {
+		t.Errorf("watching, as of old: %s", got)
+	}
+	if got := line(p.ask(command2(sessionCmd, leanpb.OpType_remove))); got != "session/removed i=5 peer=tom" {
+		t.Errorf("and not any more: %s", got)
+	}
+}
+
+func TestLM014_CloseIsCleanAndHasNoCode(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom", withTag("mobile", "d1"))
+	m := p.ask(command2(sessionCmd, leanpb.OpType_close))
+	if line(m) != "session/closed i=2 peer=tom" || m.SessionMessage == nil {
+		t.Errorf("close is answered %v", m)
+	}
+	if got := line(p.ask(command2(sessionCmd, leanpb.OpType_close))); got != "error i=3 4105 SESSION_REQUIRED" {
+		t.Errorf("a second close: %s", got)
+	}
+	waitFor(t, "the session was closed cleanly", func() bool { return slices.Equal(w.closings(), []string{"tom!"}) })
+	p.open("tom", withTag("mobile", "d2"), comesBack) // the tag is free
+}
+
+func TestLM015_Refresh(t *testing.T) {
+	w := newWorld(t, Options{}, "session-token=1m")
+	p := w.dial()
+	st := p.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
+	w.pass(5 * time.Minute)
+	refresh := func(st string) *leanpb.GenericCommand {
+		in := command2(sessionCmd, leanpb.OpType_refresh)
+		if in.SessionMessage = (&leanpb.SessionCommand{}); st != "" {
+			in.SessionMessage.St = proto.String(st)
+		}
+		return p.ask(in)
+	}
+	m := refresh(st) // it has expired, and the session is open
+	if line(m) != "session/refreshed i=2 peer=tom" || m.GetSessionMessage().GetStTtl() != 60 {
+		t.Fatalf("refresh: %v", m)
+	}
+	if got := line(refresh("")); got != "session/refreshed i=3 peer=tom" {
+		t.Errorf("without a token: %s", got)
+	}
+	if got := line(refresh("garbage")); got != "error i=4 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
+		t.Errorf("with garbage: %s", got)
+	}
+	p.conn.cut()
+	q := w.dial()
+	q.open("tom", withToken(m.GetSessionMessage().GetSt()))
+	w.dial().open("tom", withTag("mobile", "d2"))
+	q.want("session/closed peer=tom code=4111 SESSION_CONFLICT")
+}
+
+func TestLM016_Reports(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom")
+	in := command2(leanpb.CommandType_report, leanpb.OpType_upload)
+	in.ReportMessage = &leanpb.ReportCommand{Initiative: proto.Bool(true), Type: proto.String("token"), Data: proto.String("00ff")}
+	if got := line(p.ask(in)); got != "report/uploaded i=2 peer=tom" {
+		t.Errorf("report: %s", got)
+	}
+}
+
+func TestLM017_EchoMirrorsI(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	echo := leanpb.CommandType_echo.Enum()
+	p.send(&leanpb.GenericCommand{Cmd: echo, I: proto.Int32(-65535)})
+	p.send(&leanpb.GenericCommand{Cmd: echo, I: proto.Int32(0)})
+	p.send(&leanpb.GenericCommand{Cmd: echo, AppId: proto.String(testApp), PeerId: proto.String("tom")})
+	p.want("echo i=-65535", "echo i=0", "echo")
+}
+
+func TestLM100_LiveQueryAndPushLogins(t *testing.T) {
+	w := newWorld(t, Options{LoginTimeout: 200 * time.Millisecond})
+	p := w.dial()
+	in := &leanpb.GenericCommand{
+		Cmd: leanpb.CommandType_login.Enum(), AppId: proto.String(testApp), InstallationId: proto.String("i1"), Service: proto.Int32(1), I: proto.Int32(7),
+	}
+	p.send(in)
+	m := p.read()
+	if line(m) != "loggedin i=7" || m.GetService() != 1 || m.GetInstallationId() != "i1" || m.LoggedinMessage != nil {
+		t.Errorf("a login for live queries: %v", m)
+	}
+	in.I, in.Service = nil, nil // as a push service's
+	p.send(in)
+	m = p.read()
+	if line(m) != "loggedin" || m.Service == nil || m.GetService() != 0 || !m.GetLoggedinMessage().GetPushDisabled() {
+		t.Errorf("a login for pushes: %v", m)
+	}
+	p.last = 7
+	p.open("tom") // afterwards
+	out := &leanpb.GenericCommand{
+		Cmd: leanpb.CommandType_logout.Enum(), AppId: proto.String(testApp), InstallationId: proto.String("i1"), Service: proto.Int32(1),
+	}
+	if m := p.ask(out); line(m) != "loggedout i=9" || m.GetService() != 1 {
+		t.Errorf("a logout: %v", m)
+	}
+	p.send(&leanpb.GenericCommand{Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Ids: []string{"x"}}, I: proto.Int32(99)})
+	p.wantSilence()
+}
+
+func TestCommandsNameASessionOrMeanTheFirst(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	query := func(user string) *leanpb.GenericCommand {
+		in := command2(sessionCmd, leanpb.OpType_query)
+		if user != "" {
+			in.PeerId = proto.String(user)
+		}
+		return in
+	}
+	if got := line(p.ask(query(""))); got != "error i=1 4105 SESSION_REQUIRED" {
+		t.Errorf("before any session: %s", got)
+	}
+	p.open("tom")
+	p.open("jerry")
+	for user, want := range map[string]string{"": "tom", "tom": "tom", "jerry": "jerry"} {
+		if m := p.ask(query(user)); m.GetPeerId() != want || m.GetOp() != leanpb.OpType_query_result {
+			t.Errorf("of %q: %s", user, line(m))
+		}
+	}
+	if m := p.ask(query("spike")); m.GetErrorMessage().GetCode() != CodeSessionRequired || m.GetPeerId() != "spike" {
+		t.Errorf("of one without a session: %s", line(m))
+	}
+	p.ask(command2(sessionCmd, leanpb.OpType_close))
+	if m := p.ask(query("")); m.GetPeerId() != "jerry" {
+		t.Errorf("once the first is closed: %s", line(m))
+	}
+}
+
+func TestTrap18_TheSameClientIDTwiceIsOneSession(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom", withTag("mobile", "d1"))
+	m := p.open("tom", comesBack)
+	if line(m) != "session/opened i=2 peer=tom" || m.GetSessionMessage().GetSt() == "" {
+		t.Errorf("opened again: %v", m)
+	}
+	if n := len(w.all()); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
+	w.pass(time.Second)
+	w.app(&state.Kick{User: "tom"})
+	p.want("session/closed peer=tom code=4115 ")
+	p.wantSilence()
+}
+
+func TestTrap3_IIsMirroredWhateverItIs(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	in := opening1("tom")
+	in.I = proto.Int32(-65535)
+	p.send(in)
+	p.want("session/opened i=-65535 peer=tom")
+	query := command2(sessionCmd, leanpb.OpType_query)
+	for i, want := range map[int32]string{0: "session/query_result i=0 peer=tom", -1: "session/query_result i=-1 peer=tom", 65535: "session/query_result i=65535 peer=tom"} {
+		query.I = proto.Int32(i)
+		p.send(query)
+		p.want(want)
+	}
+	query.I = nil
+	p.send(query) // and without one there is no reply
+	p.wantSilence()
+}
+
+func TestWhatIsNotKnownIsRefusedAndHarmsNobody(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom")
+	for _, in := range []*leanpb.GenericCommand{
+		{Cmd: leanpb.CommandType(77).Enum(), Op: leanpb.OpType(999).Enum()},
+		{Cmd: leanpb.CommandType_pubsub.Enum(), Op: leanpb.OpType_subscribe.Enum()},
+		{},
+	} {
+		if m := p.ask(in); m.GetCmd() != leanpb.CommandType_error {
+			t.Errorf("%v is answered %s", in, line(m))
+		}
+	}
+	modified := command2(leanpb.CommandType_patch, leanpb.OpType_modified)
+	p.send(modified) // some acknowledge so
+	p.wantSilence()
+}
+
+func TestSocketsAreClosedWithTheReason(t *testing.T) {
+	w := newWorld(t, Options{LoginTimeout: 50 * time.Millisecond, Silence: 100 * time.Millisecond})
+	p := w.dial()
+	p.wantClosed(CodeLoginTimeout)
+
+	p = w.dial()
+	p.open("tom")
+	p.wantClosed(CodeReadTimeout)
+
+	p = w.dial()
+	p.conn.in <- []byte{0xff, 0xff, 0xff}
+	p.wantClosed(CodeUnparseable)
+
+	p = w.dial()
+	p.conn.in <- bytes.Repeat([]byte{1}, transport.LeanCommandBytes+1)
+	p.wantClosed(CodeFrameTooLong)
+}
+
+func TestALostSocketEndsItsSessions(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom")
+	p.open("jerry")
+	p.conn.cut()
+	waitFor(t, "both sessions end, not cleanly", func() bool {
+		ended := w.closings()
+		slices.Sort(ended)
+		return slices.Equal(ended, []string{"jerry", "tom"})
+	})
+}
+
+func TestWhoComesBackDuringAnOutageTriesAgain(t *testing.T) {
+	w := newWorld(t, Options{})
+	st := w.dial().open("tom").GetSessionMessage().GetSt()
+	w.outage(true)
+	p := w.dial()
+	if got := line(p.ask(opening1("jerry"))); got != "error i=1 peer=jerry 4200 INTERNAL_ERROR" {
+		t.Errorf("who is new: %s", got)
+	}
+	p.send(opening1("tom", withToken(st)))
+	p.wantClosed(CodeInternalError)
+	w.outage(false)
+	w.dial().open("tom", withToken(st))
+}
+
+func TestGoawayIsAPushWithoutI(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.dial()
+	p.open("tom")
+	w.door.Goaway()
+	m := p.next()
+	if line(m) != "goaway" || m.GetService() != 2 {
+		t.Errorf("goaway is %v", m)
+	}
+	p.wantSilence() // the client closes the socket
+}
+
+func TestOneSocketHasSoManySessions(t *testing.T) {
+	w := newWorld(t, Options{MaxSessions: 2})
+	p := w.dial()
+	p.open("tom")
+	p.open("jerry")
+	if m := p.ask(opening1("spike")); m.GetErrorMessage().GetCode() != CodeAppQuotaExceeded {
+		t.Errorf("a third one: %s", line(m))
+	}
+	p.open("tom") // again
+}
+
+func TestASlowClientIsClosed(t *testing.T) {
+	w := newWorld(t, Options{WriteTimeout: 50 * time.Millisecond})
+	p := w.dial()
+	p.open("tom")
+	p.conn.mu.Lock()
+	p.conn.stuck = make(chan struct{})
+	p.conn.mu.Unlock()
+	p.send(command2(sessionCmd, leanpb.OpType_query)) // no i, no reply
+	p.send(&leanpb.GenericCommand{Cmd: leanpb.CommandType_echo.Enum()})
+	p.wantClosed(statusSlow)
+}
+
+func TestDiscoverNamesTwoNodes(t *testing.T) {
+	w := newWorld(t, Options{})
+	rec := httptest.NewRecorder()
+	w.door.Discover(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/route?appId=x&secure=1", nil))
+	var got map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusOK {
+		t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	if got["server"] != "ws://n1:7400/leanmessage/v1" || got["secondary"] != "wss://n2:7410/leanmessage/v1" || got["ttl"] != 3600.0 {
+		t.Errorf("the route is %v", got)
+	}
+}
+
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for range 500 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s: it did not happen", what)
+}

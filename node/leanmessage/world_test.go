@@ -1,0 +1,693 @@
+package leanmessage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/node/tail"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+const (
+	testApp    = "app-of-the-tests"
+	testMaster = "master-key-of-the-tests"
+	patience   = 5 * time.Second
+)
+
+// world is a door on a host with one shard: a real state, a real hub and a real
+// edge, without raft.
+type world struct {
+	t      testing.TB
+	door   *Door
+	st     *state.State
+	hub    *tail.Hub
+	edge   *tail.Edge
+	tasks  sync.WaitGroup
+	ctx    context.Context
+	serves sync.WaitGroup
+	hubs   sync.WaitGroup
+
+	apply sync.Mutex // held while a command is applied
+	index uint64
+
+	mu       sync.Mutex
+	ahead    time.Duration // of the clock
+	settings map[string]string
+	out      bool                // the shard does not answer
+	before   func(state.Command) // called before a command is applied
+	sessions map[string]door.Session
+	ended    []string // names of sessions that were closed, with "!" when clean
+	peers    []*peer
+	streams  []*pipe
+}
+
+// quiet is a Pebble logger that says nothing unless it is the end.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)           {}
+func (quiet) Errorf(string, ...any)          {}
+func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
+
+// newWorld opens a world, whose door has the options. The settings of its app are
+// without the prefix of their names.
+func newWorld(t testing.TB, opts Options, settings ...string) *world {
+	t.Helper()
+	w := &world{t: t, settings: map[string]string{}, sessions: map[string]door.Session{}}
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		w.settings["leanmessage."+name] = value
+	}
+	var cancel context.CancelFunc
+	w.ctx, cancel = context.WithCancel(context.Background())
+	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hub = tail.NewHub(w.access)
+	w.st, err = state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{Applied: w.hub.Applied})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hub.Lead(true)
+	w.edge = tail.NewEdge(w, tail.Options{})
+	w.door = New(w, opts)
+	t.Cleanup(func() {
+		for _, p := range w.peers {
+			p.conn.cut()
+		}
+		w.serves.Wait()
+		cancel()
+		w.tasks.Wait()
+		w.edge.Close()
+		w.hub.Lead(false)
+		w.hubs.Wait()
+		_ = db.Close()
+	})
+	return w
+}
+
+// access is as a node's.
+func (w *world) access(log state.LogKey, user wire.UserID) (tail.Grant, error) {
+	if log.Conversation == "" {
+		at, err := w.st.Last(log)
+		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
+	}
+	a, err := w.st.CanRead(log.App, log.Conversation, user)
+	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
+		return tail.Grant{Refusal: refused.Refusal}, nil
+	}
+	if err != nil {
+		return tail.Grant{}, err
+	}
+	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices, Present: !a.Policy.Members}, nil
+}
+
+// Shard implements tail.Dialer.
+func (w *world) Shard(state.LogKey) (wire.ShardID, bool) { return 1, true }
+
+// Open implements tail.Dialer.
+func (w *world) Open(ctx context.Context, _ wire.ShardID, _ int) (tail.Stream, error) {
+	edge, hub := newPipe()
+	w.mu.Lock()
+	w.streams = append(w.streams, edge)
+	w.mu.Unlock()
+	w.hubs.Go(func() { _ = w.hub.Serve(ctx, "n1", hub) })
+	return edge, nil
+}
+
+// pipe is one end of a stream in memory.
+type pipe struct {
+	out, in chan []byte
+	done    chan struct{}
+	once    *sync.Once
+}
+
+var errPipe = errors.New("stream closed")
+
+func newPipe() (edge, hub *pipe) {
+	up, down, done, once := make(chan []byte, 8), make(chan []byte, 8), make(chan struct{}), &sync.Once{}
+	return &pipe{up, down, done, once}, &pipe{down, up, done, once}
+}
+
+func (s *pipe) Send(message []byte) error {
+	select {
+	case s.out <- slices.Clone(message):
+		return nil
+	case <-s.done:
+		return errPipe
+	}
+}
+
+func (s *pipe) Recv() ([]byte, error) {
+	select {
+	case m := <-s.in:
+		return m, nil
+	case <-s.done:
+		return nil, errPipe
+	}
+}
+
+func (s *pipe) Close() error {
+	s.once.Do(func() { close(s.done) })
+	return nil
+}
+
+// Self implements door.Host.
+func (w *world) Self() wire.NodeID { return "n1" }
+
+// Millis implements door.Host.
+func (w *world) Millis() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.ahead).UnixMilli()
+}
+
+// pass makes time pass for the wall clock.
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead += d
+}
+
+// ClientURLs implements door.Host.
+func (w *world) ClientURLs() []string { return []string{"http://n1:7400", "https://n2:7410"} }
+
+// Go implements door.Host.
+func (w *world) Go(task func(ctx context.Context)) { w.tasks.Go(func() { task(w.ctx) }) }
+
+// App implements door.Apps.
+func (w *world) App(_ context.Context, id wire.AppID) (cluster.App, bool, error) {
+	if id != testApp {
+		return cluster.App{}, false, nil
+	}
+	return cluster.App{ID: testApp, Key: "key-of-the-tests", MasterKey: testMaster, Settings: w.settings}, true, nil
+}
+
+// outage makes the shard not answer, or ends that.
+func (w *world) outage(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.out = on
+}
+
+func (w *world) isOut() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.out {
+		return wire.Errorf(wire.CodeUnavailable, "", "an outage of the test")
+	}
+	return nil
+}
+
+// Change implements door.Log.
+func (w *world) Change(_ context.Context, h state.Header, c state.Command) (state.Result, error) {
+	if err := w.isOut(); err != nil {
+		return state.Result{}, err
+	}
+	w.mu.Lock()
+	before := w.before
+	w.mu.Unlock()
+	if before != nil {
+		before(c)
+	}
+	return w.do(h, c)
+}
+
+// do applies a command, and what it has told other slots.
+func (w *world) do(h state.Header, c state.Command) (state.Result, error) {
+	w.apply.Lock()
+	defer w.apply.Unlock()
+	result, err := w.applyLocked(h, c)
+	for err == nil {
+		batches, failed := w.st.OutboxBatches(1000, func(wire.Slot) bool { return false })
+		if failed != nil || len(batches) == 0 {
+			return result, failed
+		}
+		for _, b := range batches {
+			refs := make([]state.OutboxRef, len(b.Rows))
+			for i := range b.Rows {
+				refs[i] = b.Rows[i].OutboxRef
+			}
+			for _, step := range []state.Command{&state.DeliverOutbox{Rows: b.Rows}, &state.AckOutbox{Rows: refs}} {
+				if _, err = w.applyLocked(state.Header{}, step); err != nil {
+					return result, err
+				}
+			}
+		}
+	}
+	return result, err
+}
+
+func (w *world) applyLocked(h state.Header, c state.Command) (state.Result, error) {
+	encoded := state.EncodeCommand(nil, h, c)
+	if err := state.CheckCommand(encoded); err != nil {
+		return state.Result{}, wire.Errorf(wire.CodeInvalid, "", "%v", err)
+	}
+	w.index++
+	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: state.AppendEntry(nil, w.Millis(), [][]byte{encoded})}})
+	if err != nil {
+		return state.Result{}, err
+	}
+	return results[0][0], nil
+}
+
+// app does something as the app.
+func (w *world) app(c state.Command) state.Result {
+	w.t.Helper()
+	r, err := w.do(state.Header{App: testApp}, c)
+	if err != nil || r.Refusal != state.None {
+		w.t.Fatalf("%T: %v, %v", c, r.Refusal, err)
+	}
+	return r
+}
+
+// Submit implements door.Log.
+func (w *world) Submit(h state.Header, c state.Command, done func(state.Result, error)) {
+	done(w.Change(w.ctx, h, c))
+}
+
+// Unique implements door.Log.
+func (w *world) Unique(ctx context.Context, h state.Header, create *state.CreateConversation) (state.Result, error) {
+	h.Token = state.Token{}
+	members := create.Members
+	if h.Actor != "" {
+		members = append([]wire.UserID{h.Actor}, members...)
+	}
+	entry, err := w.Change(ctx, h, &state.ResolveUnique{Preset: create.Preset, Members: members, Salt: rand.Uint64()})
+	if err != nil || entry.Refusal != state.None {
+		return entry, err
+	}
+	one := *create
+	one.ID, one.Unique = entry.Conversations[0], true
+	return w.Change(ctx, h, &one)
+}
+
+// Ask implements door.Log.
+func (w *world) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
+	if err := w.isOut(); err != nil {
+		return nil, err
+	}
+	question, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	b, err := ask.Execute(w.st, app, user, question)
+	if err != nil {
+		return nil, err
+	}
+	a := &ask.Answer{}
+	return a, json.Unmarshal(b, a)
+}
+
+// Divide implements door.Log.
+func (w *world) Divide(_ wire.AppID, roots []string) [][]string {
+	if len(roots) == 0 {
+		return nil
+	}
+	return [][]string{roots}
+}
+
+// AskAll implements door.Log.
+func (w *world) AskAll(ctx context.Context, app wire.AppID, user wire.UserID, r *ask.Request) ([]*ask.Answer, error) {
+	a, err := w.Ask(ctx, app, user, "", r)
+	if err != nil {
+		return nil, err
+	}
+	return []*ask.Answer{a}, nil
+}
+
+// Follow implements door.Log.
+func (w *world) Follow(r tail.Request) (*tail.Subscription, error) { return w.edge.Subscribe(r) }
+
+// Unfollow implements door.Log.
+func (w *world) Unfollow(s *tail.Subscription) { w.edge.Unsubscribe(s) }
+
+// Signal implements door.Log.
+func (w *world) Signal(s door.Signal, done func(error)) {
+	err := w.st.MaySpeak(s.App, s.Conversation, s.From)
+	if err == nil {
+		w.hub.Signal(state.LogKey{App: s.App, Conversation: s.Conversation}, s.Origin, s.Message)
+	}
+	done(err)
+}
+
+// Opened implements door.Presence.
+func (w *world) Opened(s door.Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sessions[s.Name] = s
+}
+
+// Closed implements door.Presence.
+func (w *world) Closed(s door.Session, clean bool) {
+	w.mu.Lock()
+	delete(w.sessions, s.Name)
+	name := string(s.User)
+	if clean {
+		name += "!"
+	}
+	w.ended = append(w.ended, name)
+	last := !slices.ContainsFunc(w.all(), func(o door.Session) bool { return o.User == s.User })
+	w.mu.Unlock()
+	if clean {
+		_, _ = w.do(state.Header{App: s.App, Actor: s.User}, &state.Logout{User: s.User, Tag: s.Tag, Session: s.Name, Last: last})
+		return
+	}
+	_, _ = w.do(state.Header{App: s.App}, &state.SessionsLost{Losses: []state.SessionLoss{{User: s.User, Tag: s.Tag, Session: s.Name, Last: last}}})
+}
+
+func (w *world) all() (all []door.Session) {
+	for _, s := range w.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// closings returns whose sessions have ended, with "!" where that was wished.
+func (w *world) closings() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.ended)
+}
+
+// Online implements door.Presence.
+func (w *world) Online(_ context.Context, _ wire.AppID, users []wire.UserID) ([]wire.UserID, error) {
+	if err := w.isOut(); err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var online []wire.UserID
+	for _, u := range users {
+		if slices.ContainsFunc(w.all(), func(s door.Session) bool { return s.User == u }) {
+			online = append(online, u)
+		}
+	}
+	return online, nil
+}
+
+// Present implements door.Presence.
+func (w *world) Present(_ context.Context, app wire.AppID, id wire.ConversationID, limit int) (door.Presents, error) {
+	n, users, _ := w.hub.Present(state.LogKey{App: app, Conversation: id}, limit)
+	return door.Presents{Count: n, Users: users}, nil
+}
+
+// fakeConn is a connection in memory.
+type fakeConn struct {
+	subprotocol string
+	in          chan []byte
+	out         chan []byte
+	ended       chan struct{} // closed by the door
+	lost        chan struct{} // closed by the client
+	once, cutOn sync.Once
+	status      int
+	reason      string
+
+	mu       sync.Mutex
+	deadline time.Time
+	silence  time.Duration
+	signedIn bool
+	stuck    chan struct{} // not nil: writes wait until it is closed
+	writeBy  time.Time
+}
+
+func (c *fakeConn) Subprotocol() string { return c.subprotocol }
+func (c *fakeConn) RemoteAddr() string  { return "memory" }
+
+func (c *fakeConn) SignedIn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signedIn = true
+}
+
+func (c *fakeConn) until() <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.silence > 0 {
+		return time.After(c.silence)
+	}
+	return time.After(time.Until(c.deadline))
+}
+
+func (c *fakeConn) ReadMessage() ([]byte, error) {
+	select {
+	case b := <-c.in:
+		if len(b) > transport.LeanCommandBytes {
+			return nil, transport.ErrFrameTooLarge
+		}
+		return b, nil
+	case <-c.until():
+		return nil, os.ErrDeadlineExceeded
+	case <-c.ended:
+		return nil, transport.ErrClosed
+	case <-c.lost:
+		return nil, transport.ErrLost
+	}
+}
+
+func (c *fakeConn) WriteMessages(messages []transport.LeanMessage) error {
+	c.mu.Lock()
+	stuck, by := c.stuck, c.writeBy
+	c.mu.Unlock()
+	if stuck != nil {
+		select {
+		case <-stuck:
+		case <-time.After(time.Until(by)):
+			return os.ErrDeadlineExceeded
+		case <-c.lost:
+			return transport.ErrLost
+		}
+	}
+	for _, m := range messages {
+		select {
+		case c.out <- slices.Concat(m.Head, m.Body):
+		case <-c.lost:
+			return transport.ErrLost
+		}
+	}
+	return nil
+}
+
+func (c *fakeConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline, c.silence = t, 0
+	return nil
+}
+
+func (c *fakeConn) SetSilence(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silence = d
+	return nil
+}
+
+func (c *fakeConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writeBy = t
+	return nil
+}
+
+func (c *fakeConn) Close(status int, reason string) error {
+	c.once.Do(func() {
+		c.status, c.reason = status, reason
+		close(c.ended)
+	})
+	return nil
+}
+
+// cut loses the connection.
+func (c *fakeConn) cut() { c.cutOn.Do(func() { close(c.lost) }) }
+
+// peer is a client's side of a socket.
+type peer struct {
+	t      testing.TB
+	w      *world
+	conn   *fakeConn
+	last   int32
+	pushes []*leanpb.GenericCommand // that came while a reply was awaited
+}
+
+// dial opens a socket.
+func (w *world) dial() *peer { return w.dialAs(transport.LeanProtobuf3) }
+
+func (w *world) dialAs(subprotocol string) *peer {
+	p := &peer{t: w.t, w: w, conn: &fakeConn{
+		subprotocol: subprotocol, in: make(chan []byte, 64), out: make(chan []byte, 4096), ended: make(chan struct{}), lost: make(chan struct{}),
+	}}
+	w.peers = append(w.peers, p)
+	w.serves.Go(func() { w.door.Serve(p.conn) })
+	return p
+}
+
+// send sends a command as it is.
+func (p *peer) send(in *leanpb.GenericCommand) {
+	p.t.Helper()
+	b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(in)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.conn.in <- b
+}
+
+// ask sends a command with the next i, and returns the reply to it. Pushes that
+// come before it are kept.
+func (p *peer) ask(in *leanpb.GenericCommand) *leanpb.GenericCommand {
+	p.t.Helper()
+	p.last++
+	in.I = proto.Int32(p.last)
+	p.send(in)
+	for {
+		m := p.read()
+		if m.I != nil && m.GetI() == p.last {
+			return m
+		}
+		if m.I != nil {
+			p.t.Fatalf("a reply to %d while %d is open: %s", m.GetI(), p.last, line(m))
+		}
+		p.pushes = append(p.pushes, m)
+	}
+}
+
+// next returns the next push.
+func (p *peer) next() *leanpb.GenericCommand {
+	p.t.Helper()
+	if len(p.pushes) > 0 {
+		m := p.pushes[0]
+		p.pushes = p.pushes[1:]
+		return m
+	}
+	return p.read()
+}
+
+// read returns the next message of the door.
+func (p *peer) read() *leanpb.GenericCommand {
+	p.t.Helper()
+	select {
+	case b := <-p.conn.out:
+		m := &leanpb.GenericCommand{}
+		if err := proto.Unmarshal(b, m); err != nil {
+			p.t.Fatalf("the door writes %x: %v", b, err)
+		}
+		return m
+	case <-p.conn.ended:
+		if len(p.conn.out) > 0 {
+			return p.read()
+		}
+		p.t.Fatalf("the socket was closed with %d %s while a message was awaited", p.conn.status, p.conn.reason)
+	case <-time.After(patience):
+		p.t.Fatal("no message came")
+	}
+	return nil
+}
+
+// wantClosed waits until the door closes the socket with a status.
+func (p *peer) wantClosed(status int) {
+	p.t.Helper()
+	select {
+	case <-p.conn.ended:
+		if p.conn.status != status {
+			p.t.Fatalf("the socket was closed with %d %s, want %d", p.conn.status, p.conn.reason, status)
+		}
+	case <-time.After(patience):
+		p.t.Fatalf("the socket was not closed, want %d", status)
+	}
+}
+
+// want compares what the next messages are, pushes and replies, with lines.
+func (p *peer) want(lines ...string) {
+	p.t.Helper()
+	for _, want := range lines {
+		if got := line(p.next()); got != want {
+			p.t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// wantSilence says that nothing was sent before an echo that is asked for now.
+func (p *peer) wantSilence() {
+	p.t.Helper()
+	if m := p.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_echo.Enum()}); m.GetCmd() != leanpb.CommandType_echo {
+		p.t.Fatalf("an echo is answered by %s", line(m))
+	}
+	if len(p.pushes) > 0 {
+		p.t.Fatalf("there was %s, want nothing", line(p.pushes[0]))
+	}
+}
+
+// open opens a session for a client id, and returns the reply.
+func (p *peer) open(user string, change ...func(*leanpb.SessionCommand)) *leanpb.GenericCommand {
+	p.t.Helper()
+	m := p.ask(opening1(user, change...))
+	if m.GetOp() != leanpb.OpType_opened {
+		p.t.Fatalf("open %s: %s", user, line(m))
+	}
+	return m
+}
+
+// opening1 is a command to open a session.
+func opening1(user string, change ...func(*leanpb.SessionCommand)) *leanpb.GenericCommand {
+	in := command2(leanpb.CommandType_session, leanpb.OpType_open)
+	in.AppId = proto.String(testApp)
+	if user != "" {
+		in.PeerId = proto.String(user)
+	}
+	in.SessionMessage = &leanpb.SessionCommand{Ua: proto.String("test"), ConfigBitmap: proto.Int64(0xbb)}
+	for _, c := range change {
+		c(in.SessionMessage)
+	}
+	return in
+}
+
+// command2 begins a command with an op.
+func command2(cmd leanpb.CommandType, o leanpb.OpType) *leanpb.GenericCommand {
+	return &leanpb.GenericCommand{Cmd: cmd.Enum(), Op: o.Enum()}
+}
+
+// line is a message in one line: what about its envelope matters to clients, and
+// the codes in it.
+func line(m *leanpb.GenericCommand) string {
+	var b strings.Builder
+	b.WriteString(m.GetCmd().String())
+	if m.Op != nil {
+		b.WriteString("/" + m.GetOp().String())
+	}
+	if m.I != nil {
+		fmt.Fprintf(&b, " i=%d", m.GetI())
+	}
+	if m.PeerId != nil {
+		b.WriteString(" peer=" + m.GetPeerId())
+	}
+	if e := m.GetErrorMessage(); e != nil {
+		fmt.Fprintf(&b, " %d %s", e.GetCode(), e.GetReason())
+	}
+	if s := m.GetSessionMessage(); s != nil {
+		if s.Code != nil {
+			fmt.Fprintf(&b, " code=%d %s", s.GetCode(), s.GetReason())
+		}
+		if len(s.GetOnlineSessionPeerIds()) > 0 {
+			b.WriteString(" online=" + strings.Join(s.GetOnlineSessionPeerIds(), ","))
+		}
+	}
+	return b.String()
+}
