@@ -105,7 +105,7 @@ func TestLM070_WillHasItsID(t *testing.T) {
 		}
 	}
 	want := []*Message{{
-		ID: "chosen", From: "bob", Timestamp: w.stamp, ContentType: "text", Body: []byte("bye"), Mentions: []wire.UserID{"ann"}, MentionAll: true,
+		ID: "chosen", Imported: true, From: "bob", Timestamp: w.stamp, ContentType: "text", Body: []byte("bye"), Mentions: []wire.UserID{"ann"}, MentionAll: true,
 	}}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)

@@ -78,7 +78,7 @@ func takeWill(t *txn, o *OutboxRow) bool {
 		t.told.Transients = append(t.told.Transients, Transient{
 			Log: c.log(),
 			Message: &Message{
-				ID: o.ID, From: o.User, Timestamp: o.At, ContentType: o.ContentType, Body: o.Body,
+				ID: o.ID, Imported: o.ID != "", From: o.User, Timestamp: o.At, ContentType: o.ContentType, Body: o.Body,
 				Mentions: o.Mentions, MentionAll: o.MentionAll,
 			},
 		})
