@@ -1,0 +1,149 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// TestLM065_SlowReaderMissesNothing: a client that does not read for a while gets
+// every message once, in order, with what was sent meanwhile.
+func TestLM065_SlowReaderMissesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry, pad := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.session("tom", c.nodes[1])
+		time.Sleep(time.Second)
+		release := jerry.stall()
+		const n = 300
+		for i := range n {
+			u := tom
+			if i%2 == 1 {
+				u = pad
+			}
+			u.send(cid, fmt.Sprintf("%d %s", i, strings.Repeat("x", 4000)))
+		}
+		release()
+		tom.send(cid, fmt.Sprint(n, " "))
+		for i := range n + 1 {
+			if got := jerry.message().GetMsg(); !strings.HasPrefix(got, fmt.Sprint(i, " ")) {
+				t.Fatalf("message %d is %.10q", i, got)
+			}
+		}
+		if got := jerry.quiet(5*time.Second, leanpb.CommandType_direct); len(got) > 0 {
+			t.Errorf("%d messages twice, the first %.10q", len(got), got[0].GetDirectMessage().GetMsg())
+		}
+	})
+}
+
+// TestLM066_OwnMessagesAreNotRead: a sender that was behind is not pushed its own
+// messages of meanwhile.
+func TestLM066_OwnMessagesAreNotRead(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		time.Sleep(time.Second)
+		release := jerry.stall()
+		for i := range 200 {
+			tom.send(cid, fmt.Sprint(i, strings.Repeat("x", 4000)))
+			if i > 20 && i <= 60 && i%10 == 0 { // he reads nothing, and is read while there is room for him
+				jerry.i++
+				jerry.say(&leanpb.GenericCommand{
+					Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(jerry.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("mine")},
+				})
+			}
+		}
+		time.Sleep(time.Second)
+		release()
+		got := jerry.quiet(10*time.Second, leanpb.CommandType_direct)
+		for _, in := range got {
+			if in.GetDirectMessage().GetMsg() == "mine" {
+				t.Error("an own message is pushed")
+			}
+		}
+		if len(got) != 200 {
+			t.Errorf("%d messages, want 200", len(got))
+		}
+	})
+}
+
+// TestLM063_LeaderIsLost: acknowledged messages are pushed once, whatever happens
+// to the conversation's leader.
+func TestLM063_LeaderIsLost(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		leader := c.leader(cid)
+		a := c.other(leader)
+		b := c.other(leader, a)
+		tom, jerry := c.session("tom", a), c.session("jerry", b)
+		time.Sleep(time.Second)
+		const n = 40
+		acked := map[string]bool{}
+		for i := range n {
+			if i == n/2 {
+				c.crash(leader)
+			}
+			for {
+				ack := tom.send(cid, fmt.Sprint(i), func(m *leanpb.DirectCommand) { m.Dt = proto.String(fmt.Sprint("token ", i)) })
+				if ack.Code == nil {
+					acked[ack.GetUid()] = true
+					break
+				}
+				time.Sleep(time.Second)
+			}
+		}
+		for i := range n {
+			got := jerry.message()
+			if got.GetMsg() != fmt.Sprint(i) || !acked[got.GetId()] {
+				t.Fatalf("message %d is %v", i, got)
+			}
+		}
+		if got := jerry.quiet(10*time.Second, leanpb.CommandType_direct); len(got) > 0 {
+			t.Errorf("%d messages twice", len(got))
+		}
+	})
+}
+
+// TestLM086_CountsAreExact counts as a client does, one for each message and then
+// whatever the server says, while messages come and another device reads.
+func TestLM086_CountsAreExact(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, phone := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		time.Sleep(time.Second)
+		var sent []*leanpb.AckCommand
+		for range 5 {
+			sent = append(sent, tom.send(cid, "before"))
+		}
+		pad := c.session("jerry", c.nodes[2]) // while messages come
+		for i := range 60 {
+			sent = append(sent, tom.send(cid, "x"))
+			if i%7 == 0 {
+				upto := sent[len(sent)-3]
+				phone.read(cid, upto.GetT(), upto.GetUid())
+			}
+		}
+		upto := sent[len(sent)-4]
+		phone.read(cid, upto.GetT(), upto.GetUid())
+		time.Sleep(5 * time.Second)
+		for _, u := range []*leanUser{phone, pad} {
+			count := int32(0)
+			for _, in := range u.rest() {
+				if in.GetCmd() == leanpb.CommandType_direct {
+					count++
+				}
+				for _, tuple := range in.GetUnreadMessage().GetConvs() {
+					count = tuple.GetUnread()
+				}
+			}
+			if count != 3 {
+				t.Errorf("a client counts %d, want 3", count)
+			}
+		}
+	})
+}
