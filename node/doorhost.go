@@ -213,6 +213,11 @@ func (d doorHost) Online(ctx context.Context, app wire.AppID, users []wire.UserI
 	return d.presence.online(ctx, app, users)
 }
 
+// OnlineCount implements leanrest.Host.
+func (d doorHost) OnlineCount(ctx context.Context, app wire.AppID) (int, error) {
+	return d.presence.onlineCount(ctx, app)
+}
+
 // Present implements door.Presence.
 func (d doorHost) Present(ctx context.Context, app wire.AppID, id wire.ConversationID, limit int) (door.Presents, error) {
 	return d.presence.present(ctx, app, id, limit)

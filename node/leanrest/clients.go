@@ -48,6 +48,12 @@ func (q *request) present(shown string) (door.Presents, error) {
 	return q.host.Present(q.ctx(), q.app.ID, id, q.settings.Limit.RoomSample)
 }
 
+// stats counts who is online. How many users there were today is not counted.
+func stats(q *request) (any, error) {
+	n, err := q.host.OnlineCount(q.ctx(), q.app.ID)
+	return map[string]any{"result": map[string]any{"online_user_count": n}}, err
+}
+
 // kick ends all sessions of a user; what they came back with is void.
 func kick(q *request) (any, error) {
 	var body struct {

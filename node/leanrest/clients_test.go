@@ -16,6 +16,7 @@ func TestLM105_G7_Online(t *testing.T) {
 	w := newWorld(t)
 	w.online = []wire.UserID{"Tom", "u0", "u20"}
 	w.master(post, "/1.2/rtm/clients/check-online", `{"client_ids":["Tom","Nobody"]}`).is(`{"results":["Tom"]}`)
+	w.master(get, "/1.2/rtm/stats", "").is(`{"result":{"online_user_count":3}}`)
 	w.master(post, "/1.1/rtm/online", `{"peers":["Tom","Nobody"]}`).is(`{"results":["Tom"]}`)
 	// Those beyond the first twenty are left out.
 	w.master(post, "/1.2/rtm/clients/check-online", `{"client_ids":[`+manyIDs(21)+`]}`).is(`{"results":["u0"]}`)

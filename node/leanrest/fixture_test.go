@@ -50,7 +50,7 @@ type world struct {
 	rest    http.Handler
 }
 
-var _ door.Host = (*world)(nil)
+var _ Host = (*world)(nil)
 
 func newWorld(t *testing.T, settings ...string) *world {
 	t.Helper()
@@ -176,6 +176,8 @@ func (w *world) Closed(door.Session, bool) {}
 func (w *world) Online(_ context.Context, _ wire.AppID, users []wire.UserID) ([]wire.UserID, error) {
 	return slices.DeleteFunc(slices.Clone(users), func(u wire.UserID) bool { return !slices.Contains(w.online, u) }), nil
 }
+
+func (w *world) OnlineCount(context.Context, wire.AppID) (int, error) { return len(w.online), nil }
 
 func (w *world) Present(_ context.Context, _ wire.AppID, id wire.ConversationID, limit int) (door.Presents, error) {
 	there := w.present[id]

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/wire"
 )
 
 const (
@@ -20,16 +21,24 @@ const (
 	maxBody = 256 << 10
 )
 
+// Host is the node that the door stands in.
+type Host interface {
+	door.Host
+
+	// OnlineCount says how many users of the app have a session on any node.
+	OnlineCount(ctx context.Context, app wire.AppID) (int, error)
+}
+
 // handler serves the routes.
 type handler struct {
-	host  door.Host
+	host  Host
 	mux   *http.ServeMux
 	rates *rates
 }
 
 // Handler returns what answers requests under /1.1/ and /1.2/. It needs no
 // closing: nothing runs when no request does.
-func Handler(host door.Host) http.Handler {
+func Handler(host Host) http.Handler {
 	h := &handler{host: host, mux: http.NewServeMux(), rates: newRates()}
 	for _, r := range routes() {
 		h.mux.HandleFunc(r.method+" "+r.path, h.serve(r))

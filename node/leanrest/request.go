@@ -24,7 +24,7 @@ import (
 type request struct {
 	http     *http.Request
 	route    *route
-	host     door.Host
+	host     Host
 	app      cluster.App
 	settings door.Settings
 	role     leansign.Role

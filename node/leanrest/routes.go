@@ -167,6 +167,7 @@ func clientRoutes() []route {
 func appRoutes() []route {
 	return []route{
 		{method: get, path: v2 + "/all-conversations", does: "Look for conversations of all kinds", need: needOpen, query: pageQuery, answer: "results:objects", handle: listConversations},
+		{method: get, path: v2 + "/stats", does: "Count the users who are online", need: needMaster, answer: "result:object", handle: stats},
 		{method: get, path: v2 + "/messages", does: "Read the messages of the app", need: needMaster, query: historyQuery, answer: "messages", handle: listAppMessages},
 	}
 }
