@@ -21,7 +21,7 @@ const queryPresence byte = 4
 // What queryPresence asks.
 const (
 	askOnline      byte = 1 // which of these users have a session?
-	askPresent     byte = 2 // who follows this conversation, whose members are not stored?
+	askPresent     byte = 2 // who follows this chat room?
 	askOnlineCount byte = 3 // how many users of the app have a session?
 )
 
@@ -98,7 +98,7 @@ func (h *hosted) answerPresence(app wire.AppID, question []byte) ([]byte, error)
 		return nil, wire.Errorf(wire.CodeInvalid, "", "decode a question who is there: %v", err)
 	}
 	var p door.Presents
-	known := false
+	var known bool
 	switch q.what {
 	case askOnline:
 		p.Users, known = h.hub.Online(app, q.users)
@@ -114,8 +114,8 @@ func (h *hosted) answerPresence(app wire.AppID, question []byte) ([]byte, error)
 		if err != nil {
 			return nil, err
 		}
-		if info.Info.Policy.Members {
-			return nil, wire.Errorf(wire.CodeInvalid, op, "the members of the conversation are stored")
+		if info.Policy.Preset != state.PresetRoom {
+			return nil, wire.Errorf(wire.CodeInvalid, op, "the conversation is no chat room")
 		}
 		p.Count, p.Users, known = h.hub.Present(state.LogKey{App: app, Conversation: q.conversation}, q.limit)
 	default:
@@ -159,8 +159,8 @@ func (n presence) onlineCount(ctx context.Context, app wire.AppID) (int, error) 
 	return all.Count, err
 }
 
-// present returns how many users follow the log of a conversation without stored
-// members, and names at most limit of them.
+// present returns how many users follow the log of a chat room, and names at most
+// limit of them.
 func (n presence) present(ctx context.Context, app wire.AppID, id wire.ConversationID, limit int) (door.Presents, error) {
 	q := presenceQuestion{what: askPresent, conversation: id, limit: min(limit, maxPresentNamed)}
 	return n.askPresence(ctx, app, shardQuestion{wire.SlotOf(app, string(id)), q})

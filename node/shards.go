@@ -238,7 +238,7 @@ func (h *hosted) access(log state.LogKey, user wire.UserID) (tail.Grant, error) 
 	if err != nil {
 		return tail.Grant{}, err
 	}
-	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices, Present: !a.Policy.Members}, nil
+	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices, Present: a.Policy.Preset == state.PresetRoom}, nil
 }
 
 func keyRange(slots wire.SlotRange) raftlog.KeyRange {

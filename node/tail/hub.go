@@ -28,7 +28,7 @@ type Grant struct {
 	Floor   wire.Offset // entries up to it are not kept
 	From    wire.Offset // the user sees entries past it
 	Notices bool        // members are told who comes and goes
-	Present bool        // members are not stored: who follows is counted
+	Present bool        // who follows is counted
 }
 
 // Access asks the state of a hub's replica whether a user may follow a log.

@@ -8,8 +8,8 @@ import (
 )
 
 // Who is there is known from who follows: an edge follows the log of each of its
-// users, so a user whose log is followed is online. Of conversations without
-// stored members the edges say which of their users follow, because there nobody
+// users, so a user whose log is followed is online. Of chat rooms, which have no
+// stored members, the edges say which of their users follow, because there nobody
 // else knows how many are present. All of it is in memory, and ends with the
 // edge's stream or the hub's leadership.
 
@@ -38,8 +38,8 @@ func (h *Hub) OnlineCount(app wire.AppID) (count int, known bool) {
 	return h.mu.online[app], h.settledLocked()
 }
 
-// Present returns how many users follow the log of a conversation whose members
-// are not stored, and at most limit of them, no matter which.
+// Present returns how many users follow a log of which they are counted, and at
+// most limit of them, no matter which.
 func (h *Hub) Present(log state.LogKey, limit int) (count int, users []wire.UserID, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
