@@ -101,6 +101,10 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 		s.refuse(in, errorf(CodeUnparseable, "the command %s/%s is not known", in.GetCmd(), in.GetOp()))
 		return
 	}
+	if e := s.tooMany(c.user, opOf(in)); e != nil {
+		s.refuse(in, e)
+		return
+	}
 	s.places <- struct{}{}
 	r := &request{number: c.out.begin(false), in: in}
 	ctx, cancel := context.WithTimeout(withRequest(c.life, r), s.door.opts.RequestTimeout)
@@ -145,9 +149,13 @@ func (s *socket) reply(in *leanpb.GenericCommand, peer string, out *leanpb.Gener
 	return encode(out)
 }
 
-// refuse answers a command with an error, for the session it names.
+// refuse answers a command with an error, for the session it names or means.
 func (s *socket) refuse(in *leanpb.GenericCommand, e *Error) {
-	s.queue(s.reply(in, in.GetPeerId(), errorCommand(e)))
+	peer := in.GetPeerId()
+	if c := s.sessionOf(in); peer == "" && c != nil && opOf(in) != opOpen {
+		peer = string(c.user)
+	}
+	s.queue(s.reply(in, peer, errorCommand(e)))
 }
 
 func errorCommand(e *Error) *leanpb.GenericCommand {

@@ -104,6 +104,7 @@ type Door struct {
 	entries  translators
 	lastID   atomic.Uint64 // of sessions
 	acks     acks
+	rates    rates
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}

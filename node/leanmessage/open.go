@@ -102,6 +102,11 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 	if err != nil {
 		return err
 	}
+	if !who.reconnect {
+		if e := s.tooMany(who.user, opOpen); e != nil {
+			return e
+		}
+	}
 	if c := s.find(who.user); c != nil {
 		return opening{c}.again(ctx, in, who)
 	}

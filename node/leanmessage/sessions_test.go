@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
@@ -30,7 +32,7 @@ func withToken(st string) func(*leanpb.SessionCommand) {
 	return func(m *leanpb.SessionCommand) { m.St, m.R = proto.String(st), proto.Bool(true) }
 }
 
-func TestLM001_OpenedHasAllThatClientsNeed(t *testing.T) {
+func TestLM002_OpenedHasAllThatClientsNeed(t *testing.T) {
 	w := newWorld(t, Options{})
 	m := w.dial().open("tom")
 	s := m.GetSessionMessage()
@@ -48,7 +50,7 @@ func TestLM001_OpenedHasAllThatClientsNeed(t *testing.T) {
 	}
 }
 
-func TestLM002_AClientWithoutAnIDGetsOne(t *testing.T) {
+func TestLM003_AClientWithoutAnIDGetsOne(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	m := p.open("")
@@ -61,7 +63,7 @@ func TestLM002_AClientWithoutAnIDGetsOne(t *testing.T) {
 	}
 }
 
-func TestLM003_ClientIDs(t *testing.T) {
+func TestLM001_ClientIDs(t *testing.T) {
 	w := newWorld(t, Options{})
 	for user, ok := range map[string]bool{
 		strings.Repeat("a", 64): true, strings.Repeat("a", 65): false, "with space": true, "0-digit-first": true, "a\x00b": false,
@@ -81,7 +83,7 @@ func TestLM003_ClientIDs(t *testing.T) {
 	}
 }
 
-func TestLM004_AnUnknownAppClosesTheSocket(t *testing.T) {
+func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	in := opening1("tom")
@@ -97,7 +99,7 @@ func TestLM004_AnUnknownAppClosesTheSocket(t *testing.T) {
 	p.wantClosed(CodeAppNotAvailable)
 }
 
-func TestLM005_Signatures(t *testing.T) {
+func TestLM101_Signatures(t *testing.T) {
 	w := newWorld(t, Options{}, "sign.login=on")
 	now := time.Now().UnixMilli()
 	sign := func(user string, at int64) func(*leanpb.SessionCommand) {
@@ -130,7 +132,7 @@ func TestLM005_Signatures(t *testing.T) {
 	})
 }
 
-func TestLM006_ATokenBringsBackTagAndDevice(t *testing.T) {
+func TestLM008_ATokenBringsBackTagAndDevice(t *testing.T) {
 	w := newWorld(t, Options{})
 	first := w.dial()
 	st := first.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
@@ -143,7 +145,7 @@ func TestLM006_ATokenBringsBackTagAndDevice(t *testing.T) {
 	second.want("session/closed peer=tom code=4111 SESSION_CONFLICT")
 }
 
-func TestLM007_AnExpiredTokenIsAnErrorWithTheSameI(t *testing.T) {
+func TestLM008_AnExpiredTokenIsAnErrorWithTheSameI(t *testing.T) {
 	w := newWorld(t, Options{}, "session-token=1m")
 	st := w.dial().open("tom").GetSessionMessage().GetSt()
 	w.pass(5 * time.Minute)
@@ -165,7 +167,7 @@ func TestLM008_WithoutIOpenedHasNone(t *testing.T) {
 	p.want("error peer=tom 4112 SESSION_TOKEN_EXPIRED")
 }
 
-func TestLM009_ANewLoginTakesTheTag(t *testing.T) {
+func TestLM005_ANewLoginTakesTheTag(t *testing.T) {
 	w := newWorld(t, Options{})
 	old, other, untagged, byName := w.dial(), w.dial(), w.dial(), w.dial()
 	old.open("tom", withTag("mobile", "d1"))
@@ -183,7 +185,7 @@ func TestLM009_ANewLoginTakesTheTag(t *testing.T) {
 	}
 }
 
-func TestLM010_WhoComesBackDoesNotTakeTheTagFromAnotherDevice(t *testing.T) {
+func TestLM006_WhoComesBackDoesNotTakeTheTagFromAnotherDevice(t *testing.T) {
 	w := newWorld(t, Options{})
 	old := w.dial()
 	st := old.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
@@ -196,7 +198,7 @@ func TestLM010_WhoComesBackDoesNotTakeTheTagFromAnotherDevice(t *testing.T) {
 	holder.wantSilence()
 }
 
-func TestLM011_TheSameDeviceReplacesItselfSilently(t *testing.T) {
+func TestLM007_TheSameDeviceReplacesItselfSilently(t *testing.T) {
 	w := newWorld(t, Options{})
 	dead := w.dial() // nobody has noticed yet
 	dead.open("jerry")
@@ -206,7 +208,7 @@ func TestLM011_TheSameDeviceReplacesItselfSilently(t *testing.T) {
 	dead.wantSilence()
 }
 
-func TestLM012_AKickSaysWhy(t *testing.T) {
+func TestLM014_AKickSaysWhy(t *testing.T) {
 	w := newWorld(t, Options{})
 	p, other := w.dial(), w.dial()
 	st := p.open("tom").GetSessionMessage().GetSt()
@@ -241,9 +243,9 @@ func TestLM013_OnlineQueries(t *testing.T) {
 	if got := line(p.ask(in)); got != "session/query_result i=2 peer=tom online=tom,jerry" {
 		t.Errorf("online: %s", got)
 	}
-	in.SessionMessage.SessionPeerIds = make([]string, 21)
-	if m := p.ask(in); m.GetCmd() != leanpb.CommandType_error {
-		t.Errorf("21 ids: %s", line(m))
+	in.SessionMessage.SessionPeerIds = append(slices.Repeat([]string{"nobody"}, 19), "jerry", "tom")
+	if got := line(p.ask(in)); got != "session/query_result i=3 peer=tom online=jerry" {
+		t.Errorf("of 21 ids the first 20 count: %s", got)
 	}
 	old := command2(sessionCmd, leanpb.OpType_add)
 	old.SessionMessage = &leanpb.SessionCommand{SessionPeerIds: []string{"jerry"}}
@@ -255,7 +257,7 @@ func TestLM013_OnlineQueries(t *testing.T) {
 	}
 }
 
-func TestLM014_CloseIsCleanAndHasNoCode(t *testing.T) {
+func TestLM010_CloseIsCleanAndHasNoCode(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	p.open("tom", withTag("mobile", "d1"))
@@ -270,7 +272,7 @@ func TestLM014_CloseIsCleanAndHasNoCode(t *testing.T) {
 	p.open("tom", withTag("mobile", "d2"), comesBack) // the tag is free
 }
 
-func TestLM015_Refresh(t *testing.T) {
+func TestLM008_Refresh(t *testing.T) {
 	w := newWorld(t, Options{}, "session-token=1m")
 	p := w.dial()
 	st := p.open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
@@ -299,7 +301,7 @@ func TestLM015_Refresh(t *testing.T) {
 	q.want("session/closed peer=tom code=4111 SESSION_CONFLICT")
 }
 
-func TestLM016_Reports(t *testing.T) {
+func TestReports(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	p.open("tom")
@@ -310,7 +312,7 @@ func TestLM016_Reports(t *testing.T) {
 	}
 }
 
-func TestLM017_EchoMirrorsI(t *testing.T) {
+func TestLM008_EchoMirrorsI(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	echo := leanpb.CommandType_echo.Enum()
@@ -320,7 +322,7 @@ func TestLM017_EchoMirrorsI(t *testing.T) {
 	p.want("echo i=-65535", "echo i=0", "echo")
 }
 
-func TestLM100_LiveQueryAndPushLogins(t *testing.T) {
+func TestLiveQueryAndPushLogins(t *testing.T) {
 	w := newWorld(t, Options{LoginTimeout: 200 * time.Millisecond})
 	p := w.dial()
 	in := &leanpb.GenericCommand{
@@ -349,7 +351,7 @@ func TestLM100_LiveQueryAndPushLogins(t *testing.T) {
 	p.wantSilence()
 }
 
-func TestCommandsNameASessionOrMeanTheFirst(t *testing.T) {
+func TestLM004_CommandsNameASessionOrMeanTheFirst(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	query := func(user string) *leanpb.GenericCommand {
@@ -431,7 +433,7 @@ func TestWhatIsNotKnownIsRefusedAndHarmsNobody(t *testing.T) {
 	p.wantSilence()
 }
 
-func TestSocketsAreClosedWithTheReason(t *testing.T) {
+func TestLM002_SocketsAreClosedWithTheReason(t *testing.T) {
 	w := newWorld(t, Options{LoginTimeout: 50 * time.Millisecond, Silence: 100 * time.Millisecond})
 	p := w.dial()
 	p.wantClosed(CodeLoginTimeout)
@@ -449,7 +451,7 @@ func TestSocketsAreClosedWithTheReason(t *testing.T) {
 	p.wantClosed(CodeFrameTooLong)
 }
 
-func TestALostSocketEndsItsSessions(t *testing.T) {
+func TestLM002_ALostSocketEndsItsSessions(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	p.open("tom")
@@ -533,4 +535,59 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("%s: it did not happen", what)
+}
+
+func TestLM063_TooManyCommandsAreRefusedAtOnce(t *testing.T) {
+	w := newWorld(t, Options{}, "rate.other=3")
+	p, q := w.dial(), w.dial()
+	p.open("tom")
+	q.open("tom") // the user is counted, not the session
+	other := w.dial()
+	other.open("jerry")
+	query := func() *leanpb.GenericCommand { return command2(sessionCmd, leanpb.OpType_query) }
+	p.ask(query())
+	m := q.ask(query())
+	if line(m) != "error i=2 peer=tom 4116 MESSAGE_SENT_QUOTA_EXCEEDED" || !strings.Contains(m.GetErrorMessage().GetDetail(), "again in ") {
+		t.Errorf("the fourth command in a minute: %v", m)
+	}
+	if got := line(other.ask(query())); got != "session/query_result i=2 peer=jerry" {
+		t.Errorf("of another user: %s", got)
+	}
+	for range 5 {
+		p.wantSilence() // signs of life are not counted
+	}
+	p.open("tom", comesBack) // nor is it to come back
+	if got := line(p.ask(command2(sessionCmd, leanpb.OpType_close))); got != "session/closed i=9 peer=tom" {
+		t.Errorf("nor to go: %s", got)
+	}
+}
+
+func TestRatesForgetWhoIsQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r rates
+		allowed := &door.RateSettings{Send: 2, Other: 0}
+		tom := rateKey{testApp, "tom"}
+		for i, wait := range []time.Duration{0, 0, 50 * time.Second} {
+			if i == 2 {
+				time.Sleep(10 * time.Second)
+			}
+			if got := r.take(tom, rateSend, allowed); got != wait {
+				t.Errorf("message %d has to wait %v, want %v", i+1, got, wait)
+			}
+		}
+		for range 1000 {
+			if r.take(tom, rateOther, allowed) != 0 {
+				t.Fatal("0 is no bound")
+			}
+		}
+		time.Sleep(50 * time.Second)
+		if r.take(tom, rateSend, allowed) != 0 {
+			t.Error("a minute after the first there is no new one")
+		}
+		time.Sleep(2 * time.Minute)
+		r.take(rateKey{testApp, "jerry"}, rateSend, allowed)
+		if len(r.users) != 1 {
+			t.Errorf("%d users are remembered", len(r.users))
+		}
+	})
 }
