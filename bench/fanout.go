@@ -203,8 +203,10 @@ func (r *fanoutRun) followLean(ctx context.Context, sessions int) (err error) {
 	}
 	online, senders := r.Fanout.sessions(), len(r.leans)
 	r.leans = append(r.leans, make([]*lean.Conn, sessions)...)
-	return each(ctx, sessions, 64, func(ctx context.Context, i int) (err error) {
+	heard := make([]atomic.Bool, sessions)
+	err = each(ctx, sessions, 64, func(ctx context.Context, i int) (err error) {
 		r.leans[senders+i], err = r.target.dialLean(ctx, i, userOf(r.group(i/online)+"-m", i%online), func(m *leanpb.DirectCommand) {
+			heard[i].Store(true)
 			r.deliver([]byte(m.GetMsg()))
 		})
 		if err != nil {
@@ -212,6 +214,35 @@ func (r *fanoutRun) followLean(ctx context.Context, sessions int) (err error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return r.awaitHearing(ctx, heard)
+}
+
+// awaitHearing says something in the groups, too short to count, until each
+// session has heard something: a session of the dialect is open before it
+// follows, and what is said in between it learns only as a count.
+func (r *fanoutRun) awaitHearing(ctx context.Context, heard []atomic.Bool) error {
+	for {
+		deaf := 0
+		for i := range heard {
+			if !heard[i].Load() {
+				deaf++
+			}
+		}
+		if deaf == 0 {
+			return nil
+		}
+		for i := range r.lanes {
+			for _, group := range r.lanes[i].convs {
+				group.send(ctx, []byte("hi"), func(client.Sent, error) {})
+			}
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return fmt.Errorf("%d sessions hear nothing: %w", deaf, err)
+		}
+	}
 }
 
 // deliver counts a delivery.

@@ -20,6 +20,7 @@ import (
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/leanmessage"
+	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/transport"
 )
 
@@ -52,7 +53,8 @@ func System(cfg Config, logger *slog.Logger, fatal func(error)) (Env, error) {
 			cfg.TLS.Node, id.Node, id.Cluster, cfg.Node, cfg.Cluster)
 	}
 	env := Env{
-		Wall: clock.System, FS: vfs.Default, Disk: freeSpace, Collect: runtime.GC, Fatal: fatal, Logger: logger,
+		Stores: raftlog.Options{CacheBytes: cacheBytes()},
+		Wall:   clock.System, FS: vfs.Default, Disk: freeSpace, Collect: runtime.GC, Fatal: fatal, Logger: logger,
 		Nodes: &tlsNetwork{NodeDialer: transport.NewNodeDialer(credentials), addr: cfg.Listen.Peer, credentials: credentials, logger: logger},
 		Meta: func(dir string, fatal func(error)) (cluster.Stores, io.Closer, error) {
 			bolt, err := cluster.OpenBolt(dir, cluster.BoltOptions{Fatal: fatal, Logger: logger})
@@ -191,4 +193,20 @@ func (s *sockets) Close() error {
 		err = errors.Join(err, served)
 	}
 	return errors.Join(err, s.edge.Close())
+}
+
+// The block cache is a 64th of the machine's memory, within these: several nodes
+// may share a machine, and a cache that does not hold the filters of the tables
+// makes each lookup of what is not there a read of the disk.
+const (
+	minCacheBytes = 64 << 20
+	maxCacheBytes = 512 << 20
+)
+
+func cacheBytes() int64 {
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err != nil {
+		return minCacheBytes
+	}
+	return min(max(int64(uint64(info.Totalram)*uint64(info.Unit)/64), minCacheBytes), maxCacheBytes) //nolint:unconvert // its type is the architecture's
 }
