@@ -16,6 +16,7 @@ import (
 // every message once, in order, with what was sent meanwhile.
 func TestLM065_SlowReaderMissesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
 		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		tom, jerry, pad := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.session("tom", c.nodes[1])
 		time.Sleep(time.Second)
@@ -45,6 +46,7 @@ func TestLM065_SlowReaderMissesNothing(t *testing.T) {
 // messages of meanwhile.
 func TestLM066_OwnMessagesAreNotRead(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
 		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
 		time.Sleep(time.Second)
@@ -76,6 +78,7 @@ func TestLM066_OwnMessagesAreNotRead(t *testing.T) {
 // to the conversation's leader.
 func TestLM063_LeaderIsLost(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
 		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		leader := c.leader(cid)
 		a := c.other(leader)
@@ -113,6 +116,7 @@ func TestLM063_LeaderIsLost(t *testing.T) {
 // whatever the server says, while messages come and another device reads.
 func TestLM086_CountsAreExact(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
 		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		tom, phone := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
 		time.Sleep(time.Second)

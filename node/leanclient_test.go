@@ -203,7 +203,7 @@ func (u *leanUser) say(m *leanpb.GenericCommand) {
 	case <-u.gone:
 		u.t.Fatalf("the socket of %s is closed with %d", u.name, u.status)
 	case <-time.After(time.Minute):
-		u.t.Fatalf("the server does not read %s's %v", u.name, m)
+		u.t.Fatalf("the server does not read %s's %.100v", u.name, m)
 	}
 }
 
@@ -288,7 +288,7 @@ func (u *leanUser) send(cid, text string, change ...func(*leanpb.DirectCommand))
 	}
 	reply := u.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_direct.Enum(), DirectMessage: m})
 	if reply.GetCmd() != leanpb.CommandType_ack || reply.AckMessage == nil {
-		u.t.Fatalf("%s sends %q: %v", u.name, text, reply)
+		u.t.Fatalf("%s sends %.40q: %v", u.name, text, reply)
 	}
 	return reply.AckMessage
 }

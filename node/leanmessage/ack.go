@@ -22,20 +22,24 @@ func acknowledge(_ context.Context, c *client, in *leanpb.GenericCommand, done f
 		return
 	}
 	place := ask.PlaceIn{Conversation: id, Message: wire.MessageID(m.GetMid()), Time: m.GetTots()}
-	if seq, ok := c.seqOf(place); ok {
-		c.got(id, seq)
+	if seq, ok := (progress{c}).seqOf(place); ok {
+		progress{c}.got(id, seq)
 		return
 	}
 	c.run(func(ctx context.Context) {
-		for _, p := range c.find(ctx, []ask.PlaceIn{place}) {
-			c.got(id, p.seq)
+		for _, p := range (progress{c}).find(ctx, []ask.PlaceIn{place}) {
+			progress{c}.got(id, p.seq)
 		}
 	})
 }
 
+// progress is a session that says how far it has come, and is told how far others
+// have.
+type progress struct{ *client }
+
 // seqOf resolves a place by what the session remembers: mostly it is the message
 // that was pushed last.
-func (c *client) seqOf(p ask.PlaceIn) (wire.Seq, bool) {
+func (c progress) seqOf(p ask.PlaceIn) (wire.Seq, bool) {
 	named, ok := p.Message.Seq(p.Conversation)
 	if ok && p.Time == 0 {
 		return named, true
@@ -64,7 +68,7 @@ type placed struct {
 
 // find asks for the sequences of places. What the shards do not say is not in the
 // answer.
-func (c *client) find(ctx context.Context, places []ask.PlaceIn) []placed {
+func (c progress) find(ctx context.Context, places []ask.PlaceIn) []placed {
 	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 	defer cancel()
 	byID := map[string]ask.PlaceIn{}
@@ -95,7 +99,7 @@ func (c *client) find(ctx context.Context, places []ask.PlaceIn) []placed {
 
 // got notes that a conversation was delivered to the user up to a message, and to
 // the device of a client that is sent what it has missed.
-func (c *client) got(id wire.ConversationID, seq wire.Seq) {
+func (c progress) got(id wire.ConversationID, seq wire.Seq) {
 	if seq == 0 {
 		return
 	}

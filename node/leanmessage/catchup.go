@@ -21,7 +21,7 @@ const (
 
 // readOn reads a log on from where the session is in it, and pushes what it
 // reads, until it has reached what the edge has told of meanwhile.
-func (c *client) readOn(ctx context.Context, l *followed) {
+func (c following) readOn(ctx context.Context, l *followed) {
 	for !c.caughtUp(l) {
 		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 		err := c.readPage(one, l)
@@ -56,7 +56,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // caughtUp ends reading when the goal is reached: what the edge tells from here on
 // begins there.
-func (c *client) caughtUp(l *followed) bool {
+func (c following) caughtUp(l *followed) bool {
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
 	if l.upto < l.goal {
@@ -66,7 +66,7 @@ func (c *client) caughtUp(l *followed) bool {
 	return true
 }
 
-func (c *client) endReadingLocked(l *followed) {
+func (c following) endReadingLocked(l *followed) {
 	l.reading = false
 	if b := l.last; b != nil {
 		l.last = nil
@@ -77,7 +77,7 @@ func (c *client) endReadingLocked(l *followed) {
 
 // giveUp ends reading a log that the user may not read any more, or that does not
 // have what he missed: he goes on where the edge is.
-func (c *client) giveUp(l *followed) {
+func (c following) giveUp(l *followed) {
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
 	l.upto = max(l.upto, l.goal)
@@ -85,7 +85,7 @@ func (c *client) giveUp(l *followed) {
 }
 
 // readPage pushes the next page of a log, once there is room for it.
-func (c *client) readPage(ctx context.Context, l *followed) error {
+func (c following) readPage(ctx context.Context, l *followed) error {
 	root := string(l.id)
 	if root == "" {
 		root = string(c.user)
@@ -116,7 +116,7 @@ func (c *client) readPage(ctx context.Context, l *followed) error {
 	return nil
 }
 
-func (c *client) logKey(l *followed) state.LogKey {
+func (c following) logKey(l *followed) state.LogKey {
 	if l.id == "" {
 		return state.LogKey{App: c.app, User: c.user}
 	}

@@ -19,22 +19,25 @@ import (
 // is an ack too, with a code.
 func direct(ctx context.Context, c *client, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error)) {
 	m := in.GetDirectMessage()
-	if e := c.checkDirect(m); e != nil {
+	if e := (sending{c}).checkDirect(m); e != nil {
 		done(refusedAck(e), nil)
 		return
 	}
 	switch {
 	case m.GetWill():
-		c.leaveWill(ctx, m, done)
+		sending{c}.leaveWill(ctx, m, done)
 	case m.GetTransient():
-		c.signal(ctx, m, done)
+		sending{c}.signal(ctx, m, done)
 	default:
-		c.sendStored(ctx, m, done)
+		sending{c}.sendStored(ctx, m, done)
 	}
 }
 
+// sending is a session that sends messages, and changes them.
+type sending struct{ *client }
+
 // checkDirect says what is wrong with a message before anything is asked.
-func (c *client) checkDirect(m *leanpb.DirectCommand) *Error {
+func (c sending) checkDirect(m *leanpb.DirectCommand) *Error {
 	if wire.ValidID(string(storedID(m.GetCid()))) != nil {
 		return errorf(CodeInvalidTarget, "the conversation's id is none")
 	}
@@ -68,7 +71,7 @@ func mentioned(pids []string) []wire.UserID {
 }
 
 // sendStored sends a message to be stored.
-func (c *client) sendStored(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
 	h := c.header(ctx)
 	if dt := m.GetDt(); dt != "" {
 		h.Token.Random = resendToken(c.user, dt)
@@ -95,7 +98,7 @@ func resendToken(user wire.UserID, dt string) string {
 }
 
 // signal sends a message that is told to who is there, and forgotten.
-func (c *client) signal(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+func (c sending) signal(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
 	one := &state.Message{
 		ID: newMessageID(), Imported: true, From: c.user, Timestamp: c.host().Millis(),
 		Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
@@ -117,7 +120,7 @@ func (c *client) signal(ctx context.Context, m *leanpb.DirectCommand, done func(
 
 // leaveWill leaves the message that is sent when the user is lost. The last one
 // that he leaves is it.
-func (c *client) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+func (c sending) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
 	will := &state.SetWill{
 		User: c.user, Session: c.name, Node: string(c.host().Self()), Conversation: storedID(m.GetCid()),
 		ID: newMessageID(), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),

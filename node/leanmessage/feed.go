@@ -161,20 +161,23 @@ func (c *client) Deliver(b *tail.Batch) bool {
 			watch{c}.doubt()
 		}
 		l.upto, l.goal, l.reading = max(l.upto, b.After), b.Upto, true
-		c.run(func(ctx context.Context) { c.readOn(ctx, l) })
+		c.run(func(ctx context.Context) { following{c}.readOn(ctx, l) })
 		return true
 	}
-	out := c.pushesLocked(l, b)
+	out := following{c}.pushesLocked(l, b)
 	if !c.send(out, b.Ended) {
 		return false
 	}
-	c.reachedLocked(l, b)
+	following{c}.reachedLocked(l, b)
 	return true
 }
 
+// following is a session that follows logs, and catches up with them.
+type following struct{ *client }
+
 // pushesLocked says what a batch is to the session, and whatever else has its
 // place there.
-func (c *client) pushesLocked(l *followed, b *tail.Batch) []outgoing {
+func (c following) pushesLocked(l *followed, b *tail.Batch) []outgoing {
 	var out []outgoing
 	unread := l.unread
 	for _, e := range b.Entries {
@@ -194,7 +197,7 @@ func (c *client) pushesLocked(l *followed, b *tail.Batch) []outgoing {
 
 // isOwn tells whether an entry is a message of this session, or a change of one:
 // it was told in the reply.
-func (c *client) isOwn(id wire.ConversationID, e *state.Entry) bool {
+func (c following) isOwn(id wire.ConversationID, e *state.Entry) bool {
 	switch e.Kind {
 	case state.EntryMessage, state.EntryEdited, state.EntryRecalled:
 		return c.causeOf(e.Origin) != 0 || e.Origin.Node == "" && c.feed.isOwn(id, e.Offset)
@@ -204,7 +207,7 @@ func (c *client) isOwn(id wire.ConversationID, e *state.Entry) bool {
 }
 
 // reachedLocked notes that a batch was pushed.
-func (c *client) reachedLocked(l *followed, b *tail.Batch) {
+func (c following) reachedLocked(l *followed, b *tail.Batch) {
 	l.upto = max(l.upto, b.Upto)
 	for _, e := range b.Entries {
 		if e.Kind == state.EntryMessage && e.Message != nil {

@@ -22,7 +22,7 @@ const (
 )
 
 // deviceName names the device for what was handed to it.
-func (c *client) deviceName() string { return cmp.Or(c.now().device, noDevice) }
+func (c progress) deviceName() string { return cmp.Or(c.now().device, noDevice) }
 
 // missedMessage is a message to be replayed.
 type missedMessage struct {
@@ -33,7 +33,7 @@ type missedMessage struct {
 
 // replay pushes the messages that the device has missed, in the order of their
 // times: a batch, and the next when the client has got that.
-func (c *client) replay(ctx context.Context, states []*ask.State) {
+func (c following) replay(ctx context.Context, states []*ask.State) {
 	var all []missedMessage
 	for _, s := range states {
 		for _, m := range s.Missed {

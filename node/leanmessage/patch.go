@@ -33,7 +33,7 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 	}
 	var last int64
 	for _, p := range patches {
-		at, err := c.patch(ctx, p)
+		at, err := sending{c}.patch(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 }
 
 // patch changes one message, and returns when.
-func (c *client) patch(ctx context.Context, p *leanpb.PatchItem) (int64, error) {
+func (c sending) patch(ctx context.Context, p *leanpb.PatchItem) (int64, error) {
 	id, allow := storedID(p.GetCid()), &c.tenant().settings.Allow
 	switch {
 	case p.GetRecall() && !allow.Recall:
@@ -82,7 +82,7 @@ func isAt(id wire.ConversationID, p *leanpb.PatchItem) bool {
 
 // changeOf is the command that changes a message. Some clients put bytes where a
 // text belongs.
-func (c *client) changeOf(id wire.ConversationID, p *leanpb.PatchItem) (state.Command, *Error) {
+func (c sending) changeOf(id wire.ConversationID, p *leanpb.PatchItem) (state.Command, *Error) {
 	if p.GetRecall() {
 		return &state.RecallMessage{Conversation: id, ID: wire.MessageID(p.GetMid())}, nil
 	}
@@ -108,16 +108,16 @@ func pushPatch(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 		return nil
 	}
 	body := sharedPush(b, e, func() []byte {
-		return encode(c.patchPush(e.Message, shownID(b.Log.Conversation, c.presetOf(b.Log.Conversation))))
+		return encode(patchPush(e.Message, shownID(b.Log.Conversation, c.presetOf(b.Log.Conversation)), c.host().Millis()))
 	})
 	return []outgoing{{head: c.peer, body: body}}
 }
 
 // patchPush is a push of one changed message, but for whom it is to.
-func (c *client) patchPush(m *state.Message, cid string) *leanpb.GenericCommand {
+func patchPush(m *state.Message, cid string, millis int64) *leanpb.GenericCommand {
 	return &leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_patch.Enum(), Op: leanpb.OpType_modify.Enum(),
-		Service: proto.Int32(serviceConversations), ServerTs: proto.Int64(c.host().Millis()),
+		Service: proto.Int32(serviceConversations), ServerTs: proto.Int64(millis),
 		PatchMessage: &leanpb.PatchCommand{Patches: []*leanpb.PatchItem{patchItem(m, cid)}},
 	}
 }

@@ -60,7 +60,7 @@ func (c *client) causeOf(o state.Origin) uint64 {
 }
 
 // DeliverCursor implements tail.Sink.
-func (c *client) DeliverCursor(cursor tail.Cursor) { c.send(c.cursorPushes(cursor), true) }
+func (c *client) DeliverCursor(cursor tail.Cursor) { progress{c}.cursorMoved(cursor) }
 
 // DeliverTransient implements tail.Sink.
 func (c *client) DeliverTransient(t *tail.Transient) { c.send(c.transientPushes(t), false) }

@@ -27,14 +27,14 @@ func read(_ context.Context, c *client, in *leanpb.GenericCommand, done func(*le
 		if wire.ValidID(string(p.Conversation)) != nil || c.presetOf(p.Conversation) == state.PresetRoom {
 			continue
 		}
-		if seq, ok := c.seqOf(p); ok {
+		if seq, ok := (progress{c}).seqOf(p); ok {
 			known = append(known, placed{p.Conversation, seq})
 		} else if len(asked) < maxReads {
 			asked = append(asked, p)
 		}
 	}
 	if len(asked)+len(known) > 0 {
-		c.run(func(ctx context.Context) { c.readUpto(ctx, append(known, c.find(ctx, asked)...)) })
+		c.run(func(ctx context.Context) { progress{c}.readUpto(ctx, append(known, progress{c}.find(ctx, asked)...)) })
 	}
 }
 
@@ -60,7 +60,7 @@ func readPlaces(m *leanpb.ReadCommand) []ask.PlaceIn {
 
 // readUpto moves the user's cursors. All his sessions are told by the cursor; the
 // one that asked is told also when nothing moved.
-func (c *client) readUpto(ctx context.Context, places []placed) {
+func (c progress) readUpto(ctx context.Context, places []placed) {
 	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 	defer cancel()
 	byRoot := map[string]wire.Seq{}
@@ -78,7 +78,7 @@ func (c *client) readUpto(ctx context.Context, places []placed) {
 }
 
 // readGroup moves the cursors in the conversations of one shard.
-func (c *client) readGroup(ctx context.Context, group []string, byRoot map[string]wire.Seq) {
+func (c progress) readGroup(ctx context.Context, group []string, byRoot map[string]wire.Seq) {
 	move := &state.MoveCursors{}
 	all := make([]wire.ConversationID, 0, len(group))
 	followed := true

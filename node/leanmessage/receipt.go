@@ -11,7 +11,7 @@ import (
 // receipts tells a sender who wants to know how far another member has got and
 // read his messages: of each that was delivered, and of the last one that was
 // read.
-func (c *client) receipts(m tail.Cursor) []outgoing {
+func (c progress) receipts(m tail.Cursor) []outgoing {
 	var out []outgoing
 	var read *state.Asked
 	for i := range m.Asked {
@@ -32,7 +32,7 @@ func (c *client) receipts(m tail.Cursor) []outgoing {
 
 // receipt is a push of one. What was delivered has no "read" at all: clients look
 // whether it is there.
-func (c *client) receipt(m tail.Cursor, one *state.Asked) outgoing {
+func (c progress) receipt(m tail.Cursor, one *state.Asked) outgoing {
 	push := c.pushOf(leanpb.CommandType_rcp, 0)
 	push.RcpMessage = &leanpb.RcpCommand{
 		Id: proto.String(string(one.ID)), Cid: proto.String(shownID(m.Log.Conversation, c.presetOf(m.Log.Conversation))),

@@ -31,10 +31,10 @@ const (
 func (c *client) resume(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
-		missed, err := c.catchUp(one)
+		missed, err := following{c}.catchUp(one)
 		cancel()
 		if err == nil {
-			c.replay(ctx, missed)
+			following{c}.replay(ctx, missed)
 			return
 		}
 		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
@@ -45,8 +45,8 @@ func (c *client) resume(ctx context.Context) {
 }
 
 // catchUp does it once. It returns where there are messages to be replayed.
-func (c *client) catchUp(ctx context.Context) ([]*ask.State, error) {
-	if err := c.rejoinRoom(ctx); err != nil {
+func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
+	if err := (rooming{c.client}).rejoinRoom(ctx); err != nil {
 		return nil, err
 	}
 	in, err := door.Memberships(ctx, c.host(), c.app, c.user, maxFollowed)
@@ -60,7 +60,7 @@ func (c *client) catchUp(ctx context.Context) ([]*ask.State, error) {
 	now := c.now()
 	q := ask.Sync{}
 	if c.socket.offline {
-		q.Missed = &ask.SyncMissed{Device: c.deviceName(), Limit: c.tenant().settings.Limit.Replay}
+		q.Missed = &ask.SyncMissed{Device: progress{c.client}.deviceName(), Limit: c.tenant().settings.Limit.Replay}
 	} else {
 		q.Unread = &ask.SyncUnread{Since: now.unreadSince}
 	}
@@ -75,7 +75,7 @@ func (c *client) catchUp(ctx context.Context) ([]*ask.State, error) {
 }
 
 // tellMissed pushes what the answers say, and follows on from there.
-func (c *client) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
+func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
 	var fresh []*followed
 	var unread, missed []*ask.State
 	var again []wire.ConversationID
@@ -100,7 +100,7 @@ func (c *client) tellMissed(ctx context.Context, states []ask.State, bitmap int6
 	}
 	for i := range states {
 		for _, m := range states[i].Changed {
-			push := c.patchPush(m, shownID(states[i].Conversation, states[i].Preset))
+			push := patchPush(m, shownID(states[i].Conversation, states[i].Preset), c.host().Millis())
 			if !c.tell(ctx, outgoing{head: c.peer, body: encode(push)}) {
 				return nil, nil
 			}
@@ -108,13 +108,13 @@ func (c *client) tellMissed(ctx context.Context, states []ask.State, bitmap int6
 	}
 	err := c.followAll(ctx, fresh)
 	if len(again) > 0 {
-		c.askUnread(ctx, again)
+		progress{c.client}.askUnread(ctx, again)
 	}
 	return missed, err
 }
 
 // unreadOf is the push of what is unread: of the newest conversations.
-func (c *client) unreadOf(states []*ask.State) outgoing {
+func (c following) unreadOf(states []*ask.State) outgoing {
 	limits := &c.tenant().settings.Limit
 	newestFirst(states)
 	states = states[:min(len(states), limits.UnreadConversations)]
@@ -122,7 +122,7 @@ func (c *client) unreadOf(states []*ask.State) outgoing {
 	for i, s := range states {
 		tuples[i] = unreadTuple(s, limits.UnreadMessages)
 	}
-	return c.unreadPush(tuples...)
+	return progress{c.client}.unreadPush(tuples...)
 }
 
 // followedAt is a conversation as it is followed on from an answer.
@@ -135,7 +135,7 @@ func followedAt(s *ask.State) *followed {
 }
 
 // sync asks about conversations, each at its shard.
-func (c *client) sync(ctx context.Context, ids []wire.ConversationID, q ask.Sync) ([]ask.State, error) {
+func (c following) sync(ctx context.Context, ids []wire.ConversationID, q ask.Sync) ([]ask.State, error) {
 	roots := make([]string, len(ids))
 	for i, id := range ids {
 		roots[i] = string(id)
@@ -169,7 +169,7 @@ func (c *client) sync(ctx context.Context, ids []wire.ConversationID, q ask.Sync
 	return states, failed
 }
 
-func (c *client) syncPart(ctx context.Context, roots []string, q ask.Sync) ([]ask.State, error) {
+func (c following) syncPart(ctx context.Context, roots []string, q ask.Sync) ([]ask.State, error) {
 	for _, root := range roots {
 		q.Conversations = append(q.Conversations, wire.ConversationID(root))
 	}
@@ -197,7 +197,7 @@ func (c *client) followAll(ctx context.Context, all []*followed) error {
 	var failed error
 	for _, l := range fresh {
 		_, err := c.host().Follow(tail.Request{
-			Log: c.logKey(l), User: c.user, After: l.upto, FromEnd: l.fromEnd, Sink: c, Set: &c.logs,
+			Log: following{c}.logKey(l), User: c.user, After: l.upto, FromEnd: l.fromEnd, Sink: c, Set: &c.logs,
 			Done: func(_ tail.Started, err error) {
 				if err != nil {
 					c.feed.drop(l)
@@ -221,10 +221,4 @@ func (c *client) followAll(ctx context.Context, all []*followed) error {
 		}
 	}
 	return failed
-}
-
-// followLog follows one conversation. It must not be called with a lock of the
-// edge held.
-func (c *client) followLog(ctx context.Context, l *followed) error {
-	return c.followAll(ctx, []*followed{l})
 }

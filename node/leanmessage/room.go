@@ -49,13 +49,16 @@ func (c *client) leaveRoom(ctx context.Context, id wire.ConversationID) error {
 	return nil
 }
 
+// rooming is a session that comes back to chat rooms, and out of them.
+type rooming struct{ *client }
+
 // rejoinRoom brings a client that has come back into the room that it was cut off
 // from.
-func (c *client) rejoinRoom(ctx context.Context) error {
+func (c rooming) rejoinRoom(ctx context.Context) error {
 	if c.now().inRoom {
 		return nil
 	}
-	held, err := heldBy(ctx, c)
+	held, err := heldBy(ctx, c.client)
 	if err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (c *client) rejoinRoom(ctx context.Context) error {
 func roomChanged(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 	for _, l := range c.feed.all() {
 		if l.preset == state.PresetRoom && (l.id == e.Conversation) == (e.Kind == state.EntryRoomLeft) {
-			c.run(c.leaveOldRooms)
+			c.run(rooming{c}.leaveOldRooms)
 			break
 		}
 	}
@@ -83,10 +86,10 @@ func roomChanged(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 
 // leaveOldRooms asks which room the user is in, since he may have come back, and
 // follows no other.
-func (c *client) leaveOldRooms(ctx context.Context) {
+func (c rooming) leaveOldRooms(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 	defer cancel()
-	held, err := heldBy(ctx, c)
+	held, err := heldBy(ctx, c.client)
 	if err != nil {
 		return
 	}

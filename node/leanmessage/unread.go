@@ -35,7 +35,7 @@ type placedUnread struct {
 }
 
 // unreadPush is a push of what is unread in conversations.
-func (c *client) unreadPush(convs ...*leanpb.UnreadTuple) outgoing {
+func (c progress) unreadPush(convs ...*leanpb.UnreadTuple) outgoing {
 	m := c.pushOf(leanpb.CommandType_unread, 0)
 	m.UnreadMessage = &leanpb.UnreadCommand{
 		Convs: convs, NotifTime: proto.Int64(c.host().Millis() - unreadMargin.Milliseconds()),
@@ -43,35 +43,35 @@ func (c *client) unreadPush(convs ...*leanpb.UnreadTuple) outgoing {
 	return pushed(m)
 }
 
-// cursorPushes says what a session is pushed when a member's cursor has moved. It
-// is called with a lock of the edge held.
-func (c *client) cursorPushes(m tail.Cursor) []outgoing {
+// cursorMoved pushes what a member's cursor says that has moved: to himself what
+// is left, and receipts to others. It is called with a lock of the edge held.
+func (c progress) cursorMoved(m tail.Cursor) {
 	if m.User != c.user {
-		return c.receipts(m)
+		c.send(c.receipts(m), true)
+		return
 	}
 	if c.socket.offline {
-		return nil
+		return
 	}
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
 	l := c.feed.of(m.Log.Conversation)
 	if l == nil || m.Read <= l.read {
-		return nil
+		return
 	}
 	l.read = m.Read
 	if m.Read < l.seq || l.reading || l.seq == 0 {
 		c.run(func(ctx context.Context) { c.askUnread(ctx, []wire.ConversationID{l.id}) })
-		return nil
+		return
 	}
 	l.unread = nil
 	c.send([]outgoing{c.unreadPush(&leanpb.UnreadTuple{
 		Cid: proto.String(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: proto.Bool(false), ConvType: proto.Int32(int32(l.preset)),
 	})}, true)
-	return nil
 }
 
 // askUnread asks what is unread in conversations, and pushes it.
-func (c *client) askUnread(ctx context.Context, ids []wire.ConversationID) {
+func (c progress) askUnread(ctx context.Context, ids []wire.ConversationID) {
 	if c.socket.offline {
 		return
 	}
@@ -79,7 +79,7 @@ func (c *client) askUnread(ctx context.Context, ids []wire.ConversationID) {
 		if try > 0 && !pause(ctx, time.Duration(try)*20*time.Millisecond) {
 			return
 		}
-		states, err := c.sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
+		states, err := following{c.client}.sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
 		if err != nil {
 			c.door().opts.Logger.Debug("a session was not told what is unread", "app", c.app, "error", err)
 			return
@@ -96,7 +96,7 @@ func (c *client) askUnread(ctx context.Context, ids []wire.ConversationID) {
 // placeUnread pushes what is unread of a conversation where it belongs: after
 // what it knows of, and before what it does not. It returns false if the session
 // was pushed more already, and then it is to be asked again.
-func (c *client) placeUnread(s *ask.State, last bool) bool {
+func (c progress) placeUnread(s *ask.State, last bool) bool {
 	push := c.unreadPush(unreadTuple(s, c.tenant().settings.Limit.UnreadMessages))
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
@@ -123,7 +123,7 @@ func (c *client) placeUnread(s *ask.State, last bool) bool {
 }
 
 // pushOverdue pushes what still waits for its place.
-func (c *client) pushOverdue(l *followed, placed *placedUnread) {
+func (c progress) pushOverdue(l *followed, placed *placedUnread) {
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
 	if l.unread == placed {
