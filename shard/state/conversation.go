@@ -271,14 +271,12 @@ func (c *conversation) writeInfo(t *txn) {
 // next is the time of the next change or patch, after all that were before. So
 // who knows the time up to which he has seen the entries that are not messages
 // knows which ones he has not.
-func (c *conversation) next(t *txn) int64 {
-	return max(t.stamp, c.info.Updated+1, c.info.Patched+1)
-}
+func (c *Info) next(stamp int64) int64 { return max(stamp, c.Updated+1, c.Patched+1) }
 
 // update gives the conversation the time of a change, and writes the info. A
 // command does it once, before its entries.
 func (c *conversation) update(t *txn) int64 {
-	c.info.Updated = c.next(t)
+	c.info.Updated = c.info.next(t.stamp)
 	c.writeInfo(t)
 	return c.info.Updated
 }

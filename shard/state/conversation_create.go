@@ -165,9 +165,10 @@ func (c *CreateConversation) make(t *txn, h *Header, conv *conversation, users [
 	conv.writeInfo(t)
 	conv.append(t, &Entry{Kind: EntryCreated})
 	result := Result{Conversation: c.ID, Timestamp: t.stamp}
-	added, skipped := conv.addable(t, users)
+	members := roster{conv, t}
+	added, skipped := members.addable(users)
 	result.Users = skipped
-	conv.add(t, added, func(u wire.UserID) Role {
+	members.add(added, func(u wire.UserID) Role {
 		if u == h.Actor {
 			return RoleOwner
 		}

@@ -30,7 +30,7 @@ func (c *DestroyConversation) apply(t *txn, h *Header) Result {
 	if r := conv.allow(t, h.Actor, WhoOwner); r != None {
 		return refuse(r, "only an owner may destroy the conversation")
 	}
-	stamp := conv.next(t)
+	stamp := conv.info.next(t.stamp)
 	offset, r := conv.destroy(t, false)
 	if r != None {
 		return refuse(r, "too much waits to be told to the members")
@@ -53,7 +53,7 @@ func (c *conversation) destroy(t *txn, expired bool) (wire.Offset, Refusal) {
 		c.head.flags |= headExpired
 	}
 	c.head.gone = t.stamp
-	offset := c.append(t, &Entry{Kind: EntryDestroyed, Expired: expired, Stamp: c.next(t)})
+	offset := c.append(t, &Entry{Kind: EntryDestroyed, Expired: expired, Stamp: c.info.next(t.stamp)})
 	c.remove(t, users)
 	return offset, None
 }
@@ -62,7 +62,7 @@ func (c *conversation) destroy(t *txn, expired bool) (wire.Offset, Refusal) {
 // one it removes all rows but the tombstone. If there are more it sets a timer.
 func (c *conversation) remove(t *txn, users []wire.UserID) {
 	for _, u := range users {
-		c.forgetMember(t, u)
+		roster{c, t}.forgetMember(u)
 		outboxMembership(t, c, membershipChange{
 			user: u, offset: c.head.offset, stamp: c.head.gone, by: t.header.Actor, gone: true,
 		})

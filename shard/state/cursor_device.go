@@ -97,7 +97,7 @@ func forgetDevices(t *txn, s scope, user wire.UserID) {
 
 // DeviceCursor returns how far a device of a member was handed the conversation;
 // 0: not at all.
-func (s *Queries) DeviceCursor(app wire.AppID, id wire.ConversationID, user wire.UserID, device string) (wire.Seq, error) {
+func (s *Listings) DeviceCursor(app wire.AppID, id wire.ConversationID, user wire.UserID, device string) (wire.Seq, error) {
 	v, err := s.view()
 	if err != nil {
 		return 0, err

@@ -27,8 +27,8 @@ const (
 	EntryUnmuted                        // Users, or all, may speak again
 	EntryBanned                         // Users are kept out; those who were members are removed by the next entry
 	EntryUnbanned                       // Users may come again
-	EntryJoined          EntryKind = 64 // user log: the user is a member of Conversation since ConversationOffset
-	EntryLeft            EntryKind = 65 // user log: the user is no member of Conversation; Expired: it is gone
+	EntryJoined          EntryKind = 64 // user log: the user is a member of Conversation since ConversationOffset, and Until there
+	EntryLeft            EntryKind = 65 // user log: the user is no member of Conversation since then; Expired: it is gone
 	EntryTagTaken        EntryKind = 66 // user log: Tag belongs to Device with Login
 	EntryKicked          EntryKind = 67 // user log: sessions from before Until are closed
 	EntryBlocked         EntryKind = 68 // user log: the user blocked Conversation

@@ -37,6 +37,13 @@ func (m *Member) mutedAt(now int64) bool {
 	return m.Muted && (m.MutedUntil == 0 || now < m.MutedUntil)
 }
 
+// roster is a conversation's members, and those who are kept out or muted, while
+// a command changes them.
+type roster struct {
+	*conversation
+	t *txn
+}
+
 // mutedForEver tells whether the member may not speak until he is let again.
 func (m *Member) mutedForEver() bool { return m.Muted && m.MutedUntil == 0 }
 

@@ -54,13 +54,13 @@ func (c *BlockMembers) apply(t *txn, h *Header) Result {
 		return refuse(Backlogged, "too much waits to be told to the members")
 	}
 	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
-	change := conv.ban
+	change := roster{conv, t}.ban
 	if c.Unblock {
-		change = conv.unban
+		change = roster{conv, t}.unban
 	}
 	var done []wire.UserID
 	for _, u := range users {
-		if r := change(t, u); r != None {
+		if r := change(u); r != None {
 			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
 			continue
 		}
@@ -78,21 +78,21 @@ func (c *BlockMembers) apply(t *txn, h *Header) Result {
 		return result
 	}
 	result.Offset = conv.append(t, &Entry{Kind: EntryBanned, Users: done})
-	if offset := conv.expel(t, done); offset != 0 {
+	if offset := (roster{conv, t}).expel(done); offset != 0 {
 		result.Offset = offset
 	}
 	return result
 }
 
 // ban writes the row of a user who is kept out, or refuses.
-func (c *conversation) ban(t *txn, user wire.UserID) Refusal {
-	r := c.overrules(t, t.header.Actor, user)
+func (c roster) ban(user wire.UserID) Refusal {
+	r := c.overrules(c.t, c.t.header.Actor, user)
 	switch {
-	case c.banned(t, user):
+	case c.banned(c.t, user):
 		return Exists
-	case user == t.header.Actor:
+	case user == c.t.header.Actor:
 		return Forbidden // he can leave
-	case c.mustStay(t, user):
+	case c.mustStay(c.t, user):
 		return NeedOwner
 	case r != None && r != NotMember: // who is no member has no role
 		return r
@@ -100,38 +100,38 @@ func (c *conversation) ban(t *txn, user wire.UserID) Refusal {
 		return BlockListFull
 	}
 	c.head.bans++
-	c.touch(t)
-	t.put(c.scope.name(nil, tableBanned, string(user)), bannedRow{Since: t.stamp, By: t.header.Actor}.encode(nil))
+	c.touch(c.t)
+	c.t.put(c.scope.name(nil, tableBanned, string(user)), bannedRow{Since: c.t.stamp, By: c.t.header.Actor}.encode(nil))
 	return None
 }
 
-func (c *conversation) unban(t *txn, user wire.UserID) Refusal {
-	if !c.banned(t, user) {
+func (c roster) unban(user wire.UserID) Refusal {
+	if !c.banned(c.t, user) {
 		return NotFound
 	}
 	c.head.bans--
-	c.touch(t)
-	t.delete(c.scope.name(nil, tableBanned, string(user)))
+	c.touch(c.t)
+	c.t.delete(c.scope.name(nil, tableBanned, string(user)))
 	return None
 }
 
 // expel removes those of the users who are members. Where none are stored, all of
 // them may be there: the entry ends their following of the log.
-func (c *conversation) expel(t *txn, users []wire.UserID) wire.Offset {
+func (c roster) expel(users []wire.UserID) wire.Offset {
 	if !c.info.Policy.Members {
-		return c.append(t, &Entry{Kind: EntryMembersRemoved, Users: users})
+		return c.append(c.t, &Entry{Kind: EntryMembersRemoved, Users: users})
 	}
 	var members []wire.UserID
 	for _, u := range users {
-		if t.member(c.scope, u).User != "" {
+		if c.t.member(c.scope, u).User != "" {
 			members = append(members, u)
 		}
 	}
 	if len(members) == 0 {
 		return 0
 	}
-	offset := c.removeMembers(t, members)
-	offerMembers(t, c)
+	offset := c.removeMembers(members)
+	offerMembers(c.t, c.conversation)
 	return offset
 }
 

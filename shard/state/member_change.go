@@ -47,14 +47,15 @@ func (c *AddMembers) apply(t *txn, h *Header) Result {
 	if outboxFull(t, conv, users) {
 		return refuse(Backlogged, "too much waits to be told to the members")
 	}
-	added, skipped := conv.addable(t, users)
+	members := roster{conv, t}
+	added, skipped := members.addable(users)
 	if len(users) == 1 && len(skipped) == 1 && skipped[0].Refusal != Exists {
 		return refuse(skipped[0].Refusal, "")
 	}
 	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated, Users: skipped}
 	if len(added) > 0 {
 		result.Timestamp = conv.update(t)
-		result.Offset = conv.add(t, added, func(u wire.UserID) Role {
+		result.Offset = members.add(added, func(u wire.UserID) Role {
 			if u == conv.info.Creator && conv.info.Policy.creatorOwns() {
 				return RoleOwner
 			}
@@ -91,15 +92,15 @@ func checkUsers(c *conversation, now int64, users []wire.UserID) Result {
 }
 
 // addable divides users into those who can be added and those who cannot.
-func (c *conversation) addable(t *txn, users []wire.UserID) (added []wire.UserID, skipped []UserResult) {
+func (c roster) addable(users []wire.UserID) (added []wire.UserID, skipped []UserResult) {
 	for _, u := range users {
 		var r Refusal
 		switch {
-		case t.member(c.scope, u).User != "":
+		case c.t.member(c.scope, u).User != "":
 			r = Exists
-		case c.banned(t, u):
+		case c.banned(c.t, u):
 			r = Banned
-		case u != t.header.Actor && blockedBy(t, c.scope, u):
+		case u != c.t.header.Actor && blockedBy(c.t, c.scope, u):
 			r = Blocked
 		case int(c.head.members)+len(added) >= int(c.info.Policy.MemberLimit):
 			r = Limit
@@ -115,17 +116,17 @@ func (c *conversation) addable(t *txn, users []wire.UserID) (added []wire.UserID
 
 // add makes users members, with one entry for all of them, at the time of the
 // last change.
-func (c *conversation) add(t *txn, users []wire.UserID, role func(wire.UserID) Role) wire.Offset {
+func (c roster) add(users []wire.UserID, role func(wire.UserID) Role) wire.Offset {
 	if len(users) == 0 {
 		return 0
 	}
-	offset := c.append(t, &Entry{Kind: EntryMembersAdded, Users: users})
+	offset := c.append(c.t, &Entry{Kind: EntryMembersAdded, Users: users})
 	c.head.members += uint32(len(users))
 	for _, u := range users {
-		m := t.member(c.scope, u)
+		m := c.t.member(c.scope, u)
 		m.Member = Member{User: u, Role: role(u), Joined: c.info.Updated, JoinedOffset: offset, JoinedSeq: c.head.seq}
-		t.writeMember(c.scope, m)
-		outboxMembership(t, c, membershipChange{user: u, member: true, offset: offset, stamp: c.info.Updated, by: t.header.Actor})
+		c.t.writeMember(c.scope, m)
+		outboxMembership(c.t, c.conversation, membershipChange{user: u, member: true, offset: offset, stamp: c.info.Updated, by: c.t.header.Actor})
 	}
 	return offset
 }
@@ -187,7 +188,7 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 	}
 	if len(removed) > 0 {
 		result.Timestamp = conv.update(t)
-		result.Offset = conv.removeMembers(t, removed)
+		result.Offset = roster{conv, t}.removeMembers(removed)
 		offerMembers(t, conv)
 	}
 	return result
@@ -195,29 +196,29 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 
 // removeMembers ends users' memberships, with one entry for all of them, at the
 // time of the last change.
-func (c *conversation) removeMembers(t *txn, users []wire.UserID) wire.Offset {
-	offset := c.append(t, &Entry{Kind: EntryMembersRemoved, Users: users})
+func (c roster) removeMembers(users []wire.UserID) wire.Offset {
+	offset := c.append(c.t, &Entry{Kind: EntryMembersRemoved, Users: users})
 	for _, u := range users {
-		c.forgetMember(t, u)
-		outboxMembership(t, c, membershipChange{user: u, offset: offset, stamp: c.info.Updated, by: t.header.Actor})
+		c.forgetMember(u)
+		outboxMembership(c.t, c.conversation, membershipChange{user: u, offset: offset, stamp: c.info.Updated, by: c.t.header.Actor})
 	}
 	return offset
 }
 
 // forgetMember removes a member's rows. His unread exceptions stay: they are a
 // running sum that goes on if he comes back.
-func (c *conversation) forgetMember(t *txn, user wire.UserID) {
-	m := t.member(c.scope, user)
+func (c roster) forgetMember(user wire.UserID) {
+	m := c.t.member(c.scope, user)
 	if m.mutedForEver() {
-		c.unmuted()
+		c.head.unmuted()
 	}
 	m.Member = Member{}
 	c.head.members--
-	t.delete(c.scope.name(nil, tableMember, string(user)))
-	if key := c.scope.name(nil, tableCursor, string(user)); t.get(key) != nil {
-		t.delete(key)
+	c.t.delete(c.scope.name(nil, tableMember, string(user)))
+	if key := c.scope.name(nil, tableCursor, string(user)); c.t.get(key) != nil {
+		c.t.delete(key)
 	}
-	forgetDevices(t, c.scope, user)
+	forgetDevices(c.t, c.scope, user)
 }
 
 // allow refuses an actor who may not do what the policy leaves to some. The app

@@ -65,7 +65,7 @@ func (c *Mute) apply(t *txn, h *Header) Result {
 	for _, u := range users {
 		r := conv.overrules(t, h.Actor, u)
 		if r == None {
-			r = conv.mute(t, u, mutedRow{Until: e.Until}, !c.Unmute)
+			r = roster{conv, t}.mute(u, mutedRow{Until: e.Until}, !c.Unmute)
 		}
 		if r != None {
 			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
@@ -84,11 +84,11 @@ func (c *Mute) apply(t *txn, h *Header) Result {
 }
 
 // mute changes whether a user may speak.
-func (c *conversation) mute(t *txn, user wire.UserID, row mutedRow, on bool) Refusal {
+func (c roster) mute(user wire.UserID, row mutedRow, on bool) Refusal {
 	if !c.info.Policy.Members {
-		return c.muteUser(t, user, row, on)
+		return c.muteUser(user, row, on)
 	}
-	m := t.member(c.scope, user)
+	m := c.t.member(c.scope, user)
 	was := m.mutedForEver()
 	switch will := on && row.Until == 0; {
 	case will && !was && c.head.mutes >= maxMutes:
@@ -96,47 +96,47 @@ func (c *conversation) mute(t *txn, user wire.UserID, row mutedRow, on bool) Ref
 	case will && !was:
 		c.head.mutes++
 	case was && !will:
-		c.unmuted()
+		c.head.unmuted()
 	}
 	m.Muted, m.MutedUntil = on, row.Until
-	t.writeMember(c.scope, m)
+	c.t.writeMember(c.scope, m)
 	return None
 }
 
 // unmuted counts one mute less. Those from before mutes were counted are not in
 // the count.
-func (c *conversation) unmuted() {
-	if c.head.mutes > 0 {
-		c.head.mutes--
+func (h *head) unmuted() {
+	if h.mutes > 0 {
+		h.mutes--
 	}
 }
 
 // muteUser is mute where no members are stored: a muted user has a row, and one
 // that ends a timer.
-func (c *conversation) muteUser(t *txn, user wire.UserID, row mutedRow, on bool) Refusal {
+func (c roster) muteUser(user wire.UserID, row mutedRow, on bool) Refusal {
 	key := c.scope.name(nil, tableMuted, string(user))
-	old, was := loadMuted(t, key)
+	old, was := loadMuted(c.t, key)
 	switch {
 	case on && !was && c.head.mutes >= maxRoomMutes:
 		return MuteListFull
 	case on && !was:
 		c.head.mutes++
 	case was && !on:
-		c.unmuted()
+		c.head.unmuted()
 	}
 	if was && old.Until != 0 {
-		clearTimer(t, old.Until, timerMuted, key)
+		clearTimer(c.t, old.Until, timerMuted, key)
 	}
 	switch {
 	case on:
-		t.put(key, row.encode(nil))
+		c.t.put(key, row.encode(nil))
 		if row.Until != 0 {
-			setTimer(t, row.Until, timerMuted, key)
+			setTimer(c.t, row.Until, timerMuted, key)
 		}
 	case was:
-		t.delete(key)
+		c.t.delete(key)
 	}
-	c.touch(t)
+	c.touch(c.t)
 	return None
 }
 
@@ -167,7 +167,7 @@ func sweepMuted(t *txn, key []byte) {
 	}
 	t.delete(key)
 	if c := t.conversation(s); c != nil {
-		c.unmuted()
+		c.head.unmuted()
 		c.touch(t)
 	}
 }

@@ -53,9 +53,10 @@ func (c *SetRole) apply(t *txn, h *Header) Result {
 		return Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
 	}
 	result := Result{Conversation: c.Conversation, Timestamp: conv.update(t)}
-	result.Offset = conv.setRole(t, m, c.Role)
+	members := roster{conv, t}
+	result.Offset = members.setRole(m, c.Role)
 	if c.Role == RoleOwner && h.Actor != "" {
-		result.Offset = conv.setRole(t, t.member(conv.scope, h.Actor), RoleManager)
+		result.Offset = members.setRole(t.member(conv.scope, h.Actor), RoleManager)
 	}
 	return result
 }
@@ -69,9 +70,9 @@ func (p *Policy) givesRoles() Who {
 	return WhoOwner
 }
 
-func (c *conversation) setRole(t *txn, m *member, role Role) wire.Offset {
+func (c roster) setRole(m *member, role Role) wire.Offset {
 	m.Role = role
 	c.head.flags |= headRoles
-	t.writeMember(c.scope, m)
-	return c.append(t, &Entry{Kind: EntryRoleChanged, Users: []wire.UserID{m.User}, Role: role})
+	c.t.writeMember(c.scope, m)
+	return c.append(c.t, &Entry{Kind: EntryRoleChanged, Users: []wire.UserID{m.User}, Role: role})
 }

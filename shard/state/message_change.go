@@ -152,7 +152,7 @@ func changeable(t *txn, h *Header, id wire.ConversationID, message wire.MessageI
 
 // change writes a message that has a new form, and an entry that says so.
 func (c *conversation) change(t *txn, kind EntryKind, m *Message) Result {
-	c.info.Patched = max(c.next(t), m.Edited+1, m.Timestamp+1)
+	c.info.Patched = max(c.info.next(t.stamp), m.Edited+1, m.Timestamp+1)
 	c.writeInfo(t)
 	m.Edited = c.info.Patched
 	if kind != EntryRecalled || !mutant.On(mutant.RecallLeavesMessage) { // a planted bug, see package mutant

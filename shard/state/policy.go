@@ -52,6 +52,11 @@ type Policy struct {
 	Ranked     bool // who removes, mutes or blocks a member needs a higher role than his
 	OwnerStays bool // once roles were given, the owner neither leaves nor is removed, and nobody else becomes it
 
+	Limits
+}
+
+// Limits are a policy's numbers.
+type Limits struct {
 	MemberLimit     uint32
 	Receipts        uint32 // delivered cursors are kept while there are at most so many members
 	RetentionMillis int64  // messages are kept so long; 0: for ever
@@ -74,7 +79,7 @@ func NewPolicy(p Preset) (Policy, bool) {
 	basic := Policy{
 		Preset: PresetBasic, Members: true, Store: true, Past: true, Unread: true, Lowered: true, Notices: true,
 		Join: WhoAnyone, Invite: WhoMember, Remove: WhoManager, Speak: WhoMember, Change: WhoMember, Manage: WhoManager,
-		Block: WhoManager, Recall: WhoManager, Ranked: true, MemberLimit: 500, Receipts: 50, RetentionMillis: defaultRetentionMillis,
+		Block: WhoManager, Recall: WhoManager, Ranked: true, Limits: Limits{MemberLimit: 500, Receipts: 50, RetentionMillis: defaultRetentionMillis},
 	}
 	switch p {
 	case PresetBasic:
@@ -82,12 +87,12 @@ func NewPolicy(p Preset) (Policy, bool) {
 	case PresetRoom:
 		return Policy{
 			Preset: PresetRoom, Store: true, Past: true, Join: WhoAnyone, Speak: WhoAnyone, Change: WhoManager, Manage: WhoManager,
-			Block: WhoManager, Recall: WhoManager, Ranked: true, RetentionMillis: defaultRetentionMillis,
+			Block: WhoManager, Recall: WhoManager, Ranked: true, Limits: Limits{RetentionMillis: defaultRetentionMillis},
 		}, true
 	case PresetSystem:
 		return Policy{
 			Preset: PresetSystem, Members: true, Store: true, Past: true, Unread: true, Lowered: true,
-			Join: WhoAnyone, Ranked: true, MemberLimit: 100_000, RetentionMillis: defaultRetentionMillis,
+			Join: WhoAnyone, Ranked: true, Limits: Limits{MemberLimit: 100_000, RetentionMillis: defaultRetentionMillis},
 		}, true
 	case PresetTemporary:
 		temporary := basic

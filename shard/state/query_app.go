@@ -48,7 +48,7 @@ const (
 )
 
 // AppMessages reads a page of the messages of an app, for the app.
-func (s *Queries) AppMessages(q AppMessagesQuery) (AppMessagesPage, error) {
+func (s *Listings) AppMessages(q AppMessagesQuery) (AppMessagesPage, error) {
 	v, err := s.view()
 	if err != nil {
 		return AppMessagesPage{}, err
@@ -65,7 +65,7 @@ func (s *Queries) AppMessages(q AppMessagesQuery) (AppMessagesPage, error) {
 // appPage reads one page, day by day: of each day the first messages of all
 // conversations that have some, until there are enough.
 type appPage struct {
-	s    *Queries
+	s    *Listings
 	v    *view
 	q    *AppMessagesQuery
 	page AppMessagesPage
@@ -230,7 +230,7 @@ func (p *appPage) compare(a, b AppMessage) int {
 
 // slotsWith calls f with the shard's slots that have rows of an app in a table
 // that has the app in its keys.
-func (s *Queries) slotsWith(v *view, table byte, app wire.AppID, f func(slot wire.Slot)) {
+func (s *Listings) slotsWith(v *view, table byte, app wire.AppID, f func(slot wire.Slot)) {
 	for slot, more := int(s.rng.First), true; more && v.err == nil; {
 		prefix := appendShort(appendTable(nil, wire.Slot(slot), table), app)
 		found := false

@@ -9,7 +9,7 @@ import (
 // EachConversation calls f with the conversations of an app in this shard that are
 // there, after one, until it returns false. They come in the order of their slots
 // and, in a slot, by id: give the last one to go on. Empty: from the first.
-func (s *Queries) EachConversation(app wire.AppID, after wire.ConversationID, f func(Conversation) bool) error {
+func (s *Listings) EachConversation(app wire.AppID, after wire.ConversationID, f func(Conversation) bool) error {
 	return s.EachDetail(app, after, 0, func(d ConversationDetail) bool { return f(d.Conversation) })
 }
 
@@ -37,7 +37,7 @@ const maxDetailMembers = 1000
 
 // ConversationDetail returns a conversation with what is wanted beside it. It does
 // not ask who wants to know.
-func (s *Queries) ConversationDetail(app wire.AppID, id wire.ConversationID, want Detail) (ConversationDetail, error) {
+func (s *Listings) ConversationDetail(app wire.AppID, id wire.ConversationID, want Detail) (ConversationDetail, error) {
 	v, err := s.view()
 	if err != nil {
 		return ConversationDetail{}, err
@@ -82,7 +82,7 @@ func (c reading) listMembers(d *ConversationDetail, want Detail) {
 }
 
 // EachDetail is EachConversation with what is wanted beside each.
-func (s *Queries) EachDetail(app wire.AppID, after wire.ConversationID, want Detail, f func(ConversationDetail) bool) error {
+func (s *Listings) EachDetail(app wire.AppID, after wire.ConversationID, want Detail, f func(ConversationDetail) bool) error {
 	v, err := s.view()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (s *Queries) EachDetail(app wire.AppID, after wire.ConversationID, want Det
 
 // nextHead finds the first head of an app's conversation at or after a key, in its
 // slot or a later one.
-func (s *Queries) nextHead(v *view, at []byte, app wire.AppID) (found scope, ok bool) {
+func (s *Listings) nextHead(v *view, at []byte, app wire.AppID) (found scope, ok bool) {
 	for more := true; more && v.err == nil; {
 		more = false
 		slot := keySlot(at)
@@ -142,12 +142,12 @@ func (s *Queries) nextHead(v *view, at []byte, app wire.AppID) (found scope, ok 
 
 // LastMessage returns a conversation's last message that is there, as the app sees
 // it. A conversation without one refuses with NotFound.
-func (s *Queries) LastMessage(app wire.AppID, id wire.ConversationID) (*Message, error) {
+func (s *Listings) LastMessage(app wire.AppID, id wire.ConversationID) (*Message, error) {
 	return s.LastMessageFor(app, id, "")
 }
 
 // LastMessageFor is LastMessage for a reader.
-func (s *Queries) LastMessageFor(app wire.AppID, id wire.ConversationID, reader wire.UserID) (*Message, error) {
+func (s *Listings) LastMessageFor(app wire.AppID, id wire.ConversationID, reader wire.UserID) (*Message, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
@@ -188,6 +188,7 @@ func (c reading) lastMessage(reader wire.UserID) (last *Message) {
 }
 
 // MessageByID returns a message by its id, as the app sees it.
-func (s *Queries) MessageByID(app wire.AppID, id wire.ConversationID, message wire.MessageID) (*Message, error) {
-	return s.Message(app, id, message, "")
+func (s *Listings) MessageByID(app wire.AppID, id wire.ConversationID, message wire.MessageID) (*Message, error) {
+	q := Queries{source: s.source}
+	return q.Message(app, id, message, "")
 }

@@ -13,7 +13,7 @@ type BlockedPage struct {
 }
 
 // Blocked returns a page of the users whom a conversation keeps out, after an id.
-func (s *Queries) Blocked(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (BlockedPage, error) {
+func (s *Listings) Blocked(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (BlockedPage, error) {
 	var page BlockedPage
 	err := s.usersIn(usersQuery{app, id, tableBanned, after}, func(_ *view, user wire.UserID, _ []byte) bool {
 		if len(page.Users) == limit {
@@ -27,7 +27,7 @@ func (s *Queries) Blocked(app wire.AppID, id wire.ConversationID, after wire.Use
 }
 
 // IsBlocked returns those of the users whom the conversation keeps out.
-func (s *Queries) IsBlocked(app wire.AppID, id wire.ConversationID, users []wire.UserID) ([]wire.UserID, error) {
+func (s *Listings) IsBlocked(app wire.AppID, id wire.ConversationID, users []wire.UserID) ([]wire.UserID, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ type MutedPage struct {
 }
 
 // MutedMembers returns a page of the users who may not speak now, after an id.
-func (s *Queries) MutedMembers(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (MutedPage, error) {
+func (s *Listings) MutedMembers(app wire.AppID, id wire.ConversationID, after wire.UserID, limit int) (MutedPage, error) {
 	var page MutedPage
 	note := func(user wire.UserID, until int64) bool {
 		if len(page.Members) == limit {
@@ -91,7 +91,7 @@ func (s *Queries) MutedMembers(app wire.AppID, id wire.ConversationID, after wir
 }
 
 // QuietMembers returns the members who want no push notifications.
-func (s *Queries) QuietMembers(app wire.AppID, id wire.ConversationID) ([]wire.UserID, error) {
+func (s *Listings) QuietMembers(app wire.AppID, id wire.ConversationID) ([]wire.UserID, error) {
 	var quiet []wire.UserID
 	err := s.usersIn(usersQuery{app, id, tableMember, ""}, func(v *view, user wire.UserID, row []byte) bool {
 		m, err := decodeMember(user, row)
@@ -117,7 +117,7 @@ type usersQuery struct {
 
 // usersIn calls f with the rows of a conversation's users after one, in order,
 // until it returns false.
-func (s *Queries) usersIn(q usersQuery, f func(v *view, user wire.UserID, row []byte) bool) error {
+func (s *Listings) usersIn(q usersQuery, f func(v *view, user wire.UserID, row []byte) bool) error {
 	v, err := s.view()
 	if err != nil {
 		return err

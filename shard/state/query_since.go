@@ -10,7 +10,7 @@ import (
 // are younger than a time in milliseconds: the newest of them, in ascending order.
 // Edited and recalled messages are as they are now. It does not ask who wants to
 // know: see [Entry.For].
-func (s *Queries) LogSince(app wire.AppID, id wire.ConversationID, since int64, limit int) ([]*Entry, error) {
+func (s *Listings) LogSince(app wire.AppID, id wire.ConversationID, since int64, limit int) ([]*Entry, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *Queries) LogSince(app wire.AppID, id wire.ConversationID, since int64, 
 
 // UserLogSince returns the entries of a user's log that are younger than a time in
 // milliseconds: the newest of them, in ascending order.
-func (s *Queries) UserLogSince(app wire.AppID, user wire.UserID, since int64, limit int) ([]*Entry, error) {
+func (s *Listings) UserLogSince(app wire.AppID, user wire.UserID, since int64, limit int) ([]*Entry, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err

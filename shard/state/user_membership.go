@@ -28,7 +28,7 @@ func takeMembership(t *txn, o *OutboxRow) bool {
 	if old.Present {
 		t.delete(u.membershipOrderKey(old.Entry, o.Conversation))
 	}
-	e := &Entry{Conversation: o.Conversation, ConversationOffset: wire.Offset(o.Version), Actor: o.By}
+	e := &Entry{Conversation: o.Conversation, ConversationOffset: wire.Offset(o.Version), Actor: o.By, Until: o.At}
 	switch {
 	case o.On:
 		e.Kind = EntryJoined

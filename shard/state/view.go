@@ -46,6 +46,17 @@ type view struct {
 // Queries is the reading side of a [State]. Each query reads the rows of one
 // applied index; any goroutine may ask.
 type Queries struct {
+	*source
+	Listings
+}
+
+// Listings are the queries that list what has something in common: the users of a
+// conversation who are kept out or muted, what has changed since a time, the
+// conversations and the messages of an app.
+type Listings struct{ *source }
+
+// source is where queries read.
+type source struct {
 	db         *pebble.DB
 	rng        wire.SlotRange
 	start, end []byte
@@ -55,7 +66,8 @@ type Queries struct {
 
 func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
 	start, end := Bounds(rng)
-	return Queries{db: db, rng: rng, start: start, end: end, recordKey: RecordKey(rng)}
+	s := &source{db: db, rng: rng, start: start, end: end, recordKey: RecordKey(rng)}
+	return Queries{source: s, Listings: Listings{s}}
 }
 
 // view opens a view of the whole shard. It reads the record through the same
@@ -65,7 +77,7 @@ func newQueries(db *pebble.DB, rng wire.SlotRange) Queries {
 // with a batch that is not yet visible, and drop the rows that this one replaces;
 // until it becomes visible, an iterator then sees neither. The record is in each
 // batch, so it tells, and the view is opened again.
-func (s *Queries) view() (*view, error) {
+func (s *source) view() (*view, error) {
 	applied, err := s.settle()
 	for try := 0; err == nil && try < maxViews; try++ {
 		var v *view
@@ -89,7 +101,7 @@ const (
 	viewPause = time.Millisecond
 )
 
-func (s *Queries) open() (*view, Record, error) {
+func (s *source) open() (*view, Record, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: s.start, UpperBound: s.end})
 	if err != nil {
 		return nil, Record{}, fmt.Errorf("open an iterator of the state: %w", err)
