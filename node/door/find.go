@@ -32,8 +32,8 @@ type Search struct {
 
 	// Temporary, if there are any, are the only conversations that are looked at.
 	Temporary []wire.ConversationID
-	// Recent are conversations that the user has just come into: what he is in may
-	// not say so yet.
+	// Recent are conversations that the user has just come into: what its members are
+	// in may not say so yet.
 	Recent []wire.ConversationID
 
 	Now     int64 // milliseconds since 1970: what has ended by then is not found; 0: what the shards know of
@@ -139,8 +139,8 @@ func documents(answers []*ask.Answer) (found []ask.Document) {
 	return found
 }
 
-// of lists what a user is in, and with the user who looks also what he has just
-// come into.
+// of lists what a user is in, and what the one who looks has just come into: it
+// may be the same.
 func (s *Search) of(ctx context.Context, log Log, user wire.UserID) ([]string, error) {
 	memberships, err := Memberships(ctx, log, s.App, user, maxSearched)
 	if err != nil {
@@ -150,11 +150,9 @@ func (s *Search) of(ctx context.Context, log Log, user wire.UserID) ([]string, e
 	for _, m := range memberships {
 		ids = append(ids, string(m.Conversation))
 	}
-	if user == s.User {
-		for _, id := range s.Recent {
-			if !slices.Contains(ids, string(id)) {
-				ids = append(ids, string(id))
-			}
+	for _, id := range s.Recent {
+		if !slices.Contains(ids, string(id)) {
+			ids = append(ids, string(id))
 		}
 	}
 	return ids, nil

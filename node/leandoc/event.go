@@ -37,6 +37,7 @@ type Event struct {
 	By           wire.UserID
 	Members      []wire.UserID // with the ops that name them
 	Millis       int64         // when it was: the conversation's time of update
+	Stamp        int64         // when the log told it that it was read from
 
 	Sent, Changed []byte      // of OpUpdated: JSON, what was asked for and what it came to
 	Member        wire.UserID // of OpMemberInfo
@@ -47,7 +48,7 @@ type Event struct {
 // Of his own coming and going his own log tells him, but for the list of all who
 // came with him.
 func OfConversation(id wire.ConversationID, preset state.Preset, e *state.Entry, user wire.UserID) []Event {
-	event := Event{Conversation: id, Offset: e.Offset, By: e.Actor, Members: e.Users, Millis: e.Stamp}
+	event := Event{Conversation: id, Offset: e.Offset, By: e.Actor, Members: e.Users, Millis: e.Stamp, Stamp: e.Stamp}
 	concerned := slices.Contains(e.Users, user)
 	people := preset == state.PresetBasic || preset == state.PresetTemporary
 	switch e.Kind {
@@ -114,7 +115,10 @@ func (e Event) both(told, concerned bool, own, all Op) []Event {
 
 // OfUser returns what a user is told of an entry of his own log.
 func OfUser(preset state.Preset, e *state.Entry) []Event {
-	event := Event{Conversation: e.Conversation, Offset: e.ConversationOffset, By: e.Actor, Millis: e.Stamp}
+	event := Event{Conversation: e.Conversation, Offset: e.ConversationOffset, By: e.Actor, Millis: e.Stamp, Stamp: e.Stamp}
+	if e.Until != 0 {
+		event.Millis = e.Until // the user's log has it from the conversation, a little later
+	}
 	people := preset == state.PresetBasic || preset == state.PresetTemporary
 	switch e.Kind {
 	case state.EntryJoined:

@@ -16,16 +16,16 @@ func blacklistReply(o leanpb.OpType, m *leanpb.BlacklistCommand) *leanpb.Generic
 
 // blockMembers has a conversation keep users out, or the user himself out of
 // conversations.
-func blockMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func blockMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.block(ctx, in.GetBlacklistMessage(), false)
 }
 
 // unblockMembers undoes it.
-func unblockMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func unblockMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.block(ctx, in.GetBlacklistMessage(), true)
 }
 
-func (c *client) block(ctx context.Context, m *leanpb.BlacklistCommand, undo bool) (*leanpb.GenericCommand, error) {
+func (c convs) block(ctx context.Context, m *leanpb.BlacklistCommand, undo bool) (*leanpb.GenericCommand, error) {
 	if err := c.mayBlock(); err != nil {
 		return nil, err
 	}
@@ -57,14 +57,14 @@ func (c *client) block(ctx context.Context, m *leanpb.BlacklistCommand, undo boo
 	}), nil
 }
 
-func (c *client) mayBlock() error {
+func (c convs) mayBlock() error {
 	if !c.tenant().settings.Allow.Blacklist {
 		return errorf(CodeBlacklistDisabled, "the app has no blacklists")
 	}
 	return nil
 }
 
-func (c *client) blockSigned(m *leanpb.BlacklistCommand, a leansign.Action) error {
+func (c convs) blockSigned(m *leanpb.BlacklistCommand, a leansign.Action) error {
 	if !c.tenant().settings.Sign.Blacklist {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (c *client) blockSigned(m *leanpb.BlacklistCommand, a leansign.Action) erro
 const maxBlockedAtOnce = 20
 
 // blockConversations keeps the user from being added to conversations.
-func (c *client) blockConversations(ctx context.Context, m *leanpb.BlacklistCommand, undo bool) (*leanpb.GenericCommand, error) {
+func (c convs) blockConversations(ctx context.Context, m *leanpb.BlacklistCommand, undo bool) (*leanpb.GenericCommand, error) {
 	cids := m.GetToCids()
 	if len(cids) == 0 || len(cids) > maxBlockedAtOnce || m.GetSrcPid() != "" && m.GetSrcPid() != string(c.user) {
 		return nil, errorf(CodeConvNotFound, "%d conversations to be blocked by %q, want 1 to %d by oneself", len(cids), m.GetSrcPid(), maxBlockedAtOnce)
@@ -108,7 +108,7 @@ func (c *client) blockConversations(ctx context.Context, m *leanpb.BlacklistComm
 
 // queryBlocked lists whom a conversation keeps out, or which conversations the
 // user does not want to be added to.
-func queryBlocked(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func queryBlocked(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetBlacklistMessage()
 	if err := c.mayBlock(); err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func queryBlocked(ctx context.Context, c *client, in *leanpb.GenericCommand) (*l
 	}), nil
 }
 
-func (c *client) blockedConversations(ctx context.Context) ([]wire.ConversationID, error) {
+func (c convs) blockedConversations(ctx context.Context) ([]wire.ConversationID, error) {
 	a, err := c.host().Ask(ctx, c.app, c.user, string(c.user), &ask.Request{Blocks: &ask.Blocks{}})
 	if err != nil {
 		return nil, managed.failed(err)
@@ -145,7 +145,7 @@ func (c *client) blockedConversations(ctx context.Context) ([]wire.ConversationI
 }
 
 // checkBlocked tells which of some users a conversation keeps out.
-func checkBlocked(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func checkBlocked(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetBlacklistMessage()
 	if err := c.mayBlock(); err != nil {
 		return nil, err

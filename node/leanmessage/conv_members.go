@@ -18,7 +18,7 @@ type memberChange struct {
 	self  bool // it is about the client alone
 }
 
-func (c *client) memberChange(ctx context.Context, m *leanpb.ConvCommand) (memberChange, error) {
+func (c convs) memberChange(ctx context.Context, m *leanpb.ConvCommand) (memberChange, error) {
 	c.moves.request(requestOf(ctx))
 	id, err := c.changeable(ctx, m.GetCid())
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *client) memberChange(ctx context.Context, m *leanpb.ConvCommand) (membe
 }
 
 // addMembers adds members, or joins: a chat room, too.
-func addMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func addMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	change, err := c.memberChange(ctx, m)
 	if err != nil {
@@ -59,7 +59,7 @@ func addMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*lea
 }
 
 // removeMembers removes members, or leaves: a chat room, too.
-func removeMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func removeMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	change, err := c.memberChange(ctx, m)
 	if err != nil {
@@ -89,7 +89,7 @@ func removeMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*
 
 // notThere tells which of the two is no member when one was to be removed: it is
 // as good as done if it is the other one.
-func (c *client) notThere(ctx context.Context, change *memberChange, r state.Result) (state.Result, error) {
+func (c convs) notThere(ctx context.Context, change *memberChange, r state.Result) (state.Result, error) {
 	kind, err := c.kindOf(ctx, change.id)
 	if err != nil {
 		return r, err
@@ -102,7 +102,7 @@ func (c *client) notThere(ctx context.Context, change *memberChange, r state.Res
 
 // membersChanged answers a change of members. Fine are refusals that are as good
 // as done.
-func (c *client) membersChanged(o leanpb.OpType, change *memberChange, r state.Result, fine state.Refusal) (*leanpb.GenericCommand, error) {
+func (c convs) membersChanged(o leanpb.OpType, change *memberChange, r state.Result, fine state.Refusal) (*leanpb.GenericCommand, error) {
 	switch {
 	case r.Refusal == state.None:
 	case len(change.users) == 1 && ofUser(r.Refusal):
@@ -135,7 +135,7 @@ func ofUser(r state.Refusal) bool {
 
 // inRoom does for a chat room what the state does for conversations with members:
 // everybody comes and goes for himself only.
-func (c *client) inRoom(
+func (c convs) inRoom(
 	ctx context.Context, change *memberChange, o leanpb.OpType, do func(context.Context, wire.ConversationID) error,
 ) (*leanpb.GenericCommand, error) {
 	kind, err := c.kindOf(ctx, change.id)

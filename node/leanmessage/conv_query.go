@@ -22,7 +22,7 @@ const (
 )
 
 // queryConversations finds conversations.
-func queryConversations(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func queryConversations(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	settings := &c.tenant().settings
 	s := door.Search{
@@ -69,7 +69,7 @@ func queryError(err error) error {
 }
 
 // countMembers counts a conversation's members, or who is in a chat room.
-func countMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func countMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	cid := in.GetConvMessage().GetCid()
 	id, err := conversationOf(cid)
 	if err != nil {
@@ -91,7 +91,7 @@ func countMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*l
 }
 
 // listMembers names some of who is in a chat room, or of a conversation's members.
-func listMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func listMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	id, err := conversationOf(m.GetCid())
 	if err != nil {
@@ -124,7 +124,7 @@ func listMembers(ctx context.Context, c *client, in *leanpb.GenericCommand) (*le
 const maxChecked = 1000
 
 // isMember tells of each conversation whether the client is in it.
-func isMember(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func isMember(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	cids := in.GetConvMessage().GetCids()
 	if cid := in.GetConvMessage().GetCid(); len(cids) == 0 && cid != "" {
 		cids = []string{cid}

@@ -12,7 +12,7 @@ import (
 )
 
 // updateMemberInfo gives a member a role.
-func updateMemberInfo(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	settings := &c.tenant().settings
 	if !settings.Allow.Roles {
@@ -57,7 +57,7 @@ func updateMemberInfo(ctx context.Context, c *client, in *leanpb.GenericCommand)
 }
 
 // roomForManager refuses one manager more than a conversation may have.
-func (c *client) roomForManager(ctx context.Context, id wire.ConversationID, most int) error {
+func (c convs) roomForManager(ctx context.Context, id wire.ConversationID, most int) error {
 	a, err := c.host().Ask(ctx, c.app, c.user, string(id), &ask.Request{Members: &ask.Members{Conversation: id, Limit: wire.MaxPageEntries}})
 	if err != nil {
 		return memberCodes.failed(err)

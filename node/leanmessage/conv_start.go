@@ -20,7 +20,7 @@ const (
 
 // startConversation makes a conversation or, where only one can have its members,
 // finds it.
-func startConversation(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func startConversation(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	c.moves.request(requestOf(ctx))
 	members, err := usersOf(m.GetM())
@@ -56,19 +56,19 @@ func startConversation(ctx context.Context, c *client, in *leanpb.GenericCommand
 }
 
 // rules are those of new conversations.
-func (c *client) rules() state.Rules {
+func (c convs) rules() state.Rules {
 	if c.tenant().settings.Allow.Roles {
 		return state.RulesRoles
 	}
 	return state.RulesOpen
 }
 
-func (c *client) newConversationID() wire.ConversationID {
+func (c convs) newConversationID() wire.ConversationID {
 	return wire.NewConversationID(c.host().Millis()/1000, rand.Uint64())
 }
 
 // started answers with the conversation that was made or found.
-func (c *client) started(r state.Result, m *leanpb.ConvCommand) (*leanpb.GenericCommand, error) {
+func (c convs) started(r state.Result, m *leanpb.ConvCommand) (*leanpb.GenericCommand, error) {
 	if r.Refusal != state.None {
 		return nil, startCodes.refused(r.Refusal, r.Text)
 	}
@@ -94,7 +94,7 @@ var startCodes = codes{
 func startError(err error) error { return startCodes.failed(err) }
 
 // startUnique finds or makes the conversation of exactly these members.
-func (c *client) startUnique(ctx context.Context, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
+func (c convs) startUnique(ctx context.Context, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
 	create.Unique = true
 	unique := leandoc.UniqueID(append(create.Members, c.user))
 	create.Properties = append(create.Properties, state.Property{Name: leandoc.ColumnUniqueID, Value: []byte(`"` + unique + `"`)})
@@ -107,7 +107,7 @@ func (c *client) startUnique(ctx context.Context, create *state.CreateConversati
 
 // startTemporary finds or makes the temporary conversation of exactly these
 // members: while it lives there is one.
-func (c *client) startTemporary(ctx context.Context, m *leanpb.ConvCommand, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
+func (c convs) startTemporary(ctx context.Context, m *leanpb.ConvCommand, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
 	ttl := int64(m.GetTempConvTTL())
 	switch {
 	case ttl <= 0:
@@ -134,7 +134,7 @@ func (c *client) startTemporary(ctx context.Context, m *leanpb.ConvCommand, crea
 
 // startRoom makes a chat room and enters it. Who is in a room is not stored, so
 // that members are not heeded.
-func (c *client) startRoom(ctx context.Context, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
+func (c convs) startRoom(ctx context.Context, create *state.CreateConversation) (*leanpb.GenericCommand, error) {
 	create.ID, create.Preset, create.Members = c.newConversationID(), state.PresetRoom, nil
 	r, err := c.host().Change(ctx, c.header(ctx), create)
 	if err != nil {

@@ -19,7 +19,7 @@ var updateCodes = codes{
 }
 
 // updateConversation changes columns of a conversation.
-func updateConversation(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func updateConversation(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	id, err := c.changeable(ctx, m.GetCid())
 	if err != nil {
@@ -52,16 +52,16 @@ func updateConversation(ctx context.Context, c *client, in *leanpb.GenericComman
 }
 
 // muteConversation has a user get no more pushes of a conversation.
-func muteConversation(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func muteConversation(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.quiet(ctx, in.GetConvMessage().GetCid(), false)
 }
 
 // unmuteConversation has him get them again.
-func unmuteConversation(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func unmuteConversation(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.quiet(ctx, in.GetConvMessage().GetCid(), true)
 }
 
-func (c *client) quiet(ctx context.Context, cid string, off bool) (*leanpb.GenericCommand, error) {
+func (c convs) quiet(ctx context.Context, cid string, off bool) (*leanpb.GenericCommand, error) {
 	id, err := c.changeable(ctx, cid)
 	if err != nil {
 		return nil, err

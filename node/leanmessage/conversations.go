@@ -22,25 +22,34 @@ func conversationCommands() map[op]command {
 		black = leanpb.CommandType_blacklist
 	)
 	return map[op]command{
-		{conv, leanpb.OpType_start}:              {handle: startConversation},
-		{conv, leanpb.OpType_add}:                {handle: addMembers},
-		{conv, leanpb.OpType_remove}:             {handle: removeMembers},
-		{conv, leanpb.OpType_update}:             {handle: updateConversation},
-		{conv, leanpb.OpType_mute}:               {handle: muteConversation},
-		{conv, leanpb.OpType_unmute}:             {handle: unmuteConversation},
-		{conv, leanpb.OpType_query}:              {handle: queryConversations},
-		{conv, leanpb.OpType_count}:              {handle: countMembers},
-		{conv, leanpb.OpType_members}:            {handle: listMembers},
-		{conv, leanpb.OpType_is_member}:          {handle: isMember},
-		{conv, leanpb.OpType_member_info_update}: {handle: updateMemberInfo},
-		{conv, leanpb.OpType_add_shutup}:         {handle: silence},
-		{conv, leanpb.OpType_remove_shutup}:      {handle: unsilence},
-		{conv, leanpb.OpType_query_shutup}:       {handle: querySilenced},
-		{conv, leanpb.OpType_check_shutup}:       {handle: checkSilenced},
-		{black, leanpb.OpType_block}:             {handle: blockMembers},
-		{black, leanpb.OpType_unblock}:           {handle: unblockMembers},
-		{black, leanpb.OpType_query}:             {handle: queryBlocked},
-		{black, leanpb.OpType_check_block}:       {handle: checkBlocked},
+		{conv, leanpb.OpType_start}:              {handle: ofConvs(startConversation)},
+		{conv, leanpb.OpType_add}:                {handle: ofConvs(addMembers)},
+		{conv, leanpb.OpType_remove}:             {handle: ofConvs(removeMembers)},
+		{conv, leanpb.OpType_update}:             {handle: ofConvs(updateConversation)},
+		{conv, leanpb.OpType_mute}:               {handle: ofConvs(muteConversation)},
+		{conv, leanpb.OpType_unmute}:             {handle: ofConvs(unmuteConversation)},
+		{conv, leanpb.OpType_query}:              {handle: ofConvs(queryConversations)},
+		{conv, leanpb.OpType_count}:              {handle: ofConvs(countMembers)},
+		{conv, leanpb.OpType_members}:            {handle: ofConvs(listMembers)},
+		{conv, leanpb.OpType_is_member}:          {handle: ofConvs(isMember)},
+		{conv, leanpb.OpType_member_info_update}: {handle: ofConvs(updateMemberInfo)},
+		{conv, leanpb.OpType_add_shutup}:         {handle: ofConvs(silence)},
+		{conv, leanpb.OpType_remove_shutup}:      {handle: ofConvs(unsilence)},
+		{conv, leanpb.OpType_query_shutup}:       {handle: ofConvs(querySilenced)},
+		{conv, leanpb.OpType_check_shutup}:       {handle: ofConvs(checkSilenced)},
+		{black, leanpb.OpType_block}:             {handle: ofConvs(blockMembers)},
+		{black, leanpb.OpType_unblock}:           {handle: ofConvs(unblockMembers)},
+		{black, leanpb.OpType_query}:             {handle: ofConvs(queryBlocked)},
+		{black, leanpb.OpType_check_block}:       {handle: ofConvs(checkBlocked)},
+	}
+}
+
+// convs does a session's commands about conversations.
+type convs struct{ *client }
+
+func ofConvs(h func(context.Context, convs, *leanpb.GenericCommand) (*leanpb.GenericCommand, error)) handler {
+	return func(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+		return h(ctx, convs{c}, in)
 	}
 }
 
@@ -78,7 +87,7 @@ func conversationOf(cid string) (wire.ConversationID, error) {
 
 // changeable returns the id of the conversation that a command wants to change.
 // Temporary ones stay as they were made.
-func (c *client) changeable(ctx context.Context, cid string) (wire.ConversationID, error) {
+func (c convs) changeable(ctx context.Context, cid string) (wire.ConversationID, error) {
 	id, err := conversationOf(cid)
 	if err != nil || !isTemporary(cid) {
 		return id, err
@@ -99,7 +108,7 @@ func expiredIfGone(cid string, err error) error {
 }
 
 // kindOf asks what a conversation is, and where the user stands in it.
-func (c *client) kindOf(ctx context.Context, id wire.ConversationID) (ask.Kind, error) {
+func (c convs) kindOf(ctx context.Context, id wire.ConversationID) (ask.Kind, error) {
 	a, err := c.host().Ask(ctx, c.app, c.user, string(id), &ask.Request{Kinds: &ask.Kinds{Of: []wire.ConversationID{id}}})
 	if err != nil {
 		return ask.Kind{}, commonCodes.failed(err)
@@ -136,7 +145,7 @@ func usersOf(pids []string) ([]wire.UserID, error) {
 }
 
 // signed checks that the app's server allows what a client wants to do.
-func (c *client) signed(a leansign.Action, given leansign.Given, code int) error {
+func (c convs) signed(a leansign.Action, given leansign.Given, code int) error {
 	a.App, a.Client = string(c.app), string(c.user)
 	window := leansign.Window{Now: c.host().Millis(), After: c.now().validAfter}
 	if err := leansign.Check(string(c.tenant().MasterKey), a, given, window); err != nil {
@@ -179,7 +188,7 @@ func outcomeOf(users []wire.UserID, refused []state.UserResult, t codes, fine st
 
 // failure returns the error for a client that knows no partial failures, or when
 // the only user of the command is the client itself; nil: the lists say it.
-func (c *client) failure(users []wire.UserID, o outcome) error {
+func (c convs) failure(users []wire.UserID, o outcome) error {
 	if len(o.failed) == 0 || len(o.allowed) > 0 {
 		return nil
 	}

@@ -27,7 +27,7 @@ func conversationEntries() map[state.EntryKind]translator {
 
 // move follows the user; see [client.move].
 func move(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
-	c.moved(e)
+	mover{c}.moved(e)
 	return nil
 }
 
@@ -41,17 +41,17 @@ func conversationEvents(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 	events := leandoc.OfConversation(id, preset, e, c.user)
 	out := make([]outgoing, len(events))
 	for i := range events {
-		out[i] = c.eventPush(&events[i], preset)
+		out[i] = mover{c}.eventPush(&events[i], preset)
 	}
 	return out
 }
 
 // eventPush encodes an event.
-func (c *client) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
+func (c mover) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
 	push := c.pushOf(leanpb.CommandType_conv, leanpb.OpType(leanpb.OpType_value[string(e.Op)]))
 	// The client asks for what it has missed since the newest time that it was
 	// told: that is the log's time, not this node's.
-	push.ServerTs, push.NotificationType = new(e.Millis), proto.Int32(permanent)
+	push.ServerTs, push.NotificationType = new(e.Stamp), proto.Int32(permanent)
 	m := &leanpb.ConvCommand{Cid: proto.String(shownID(e.Conversation, preset)), Udate: isoTime(e.Millis), M: names(e.Members)}
 	if e.By != "" {
 		m.InitBy = proto.String(string(e.By))

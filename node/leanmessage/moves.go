@@ -116,9 +116,12 @@ func (m *moves) next() *state.Entry {
 	return e
 }
 
+// mover follows a session's user.
+type mover struct{ *client }
+
 // moved notes that the user's log says that he came or went. It is called with a
 // lock of the edge held.
-func (c *client) moved(e *state.Entry) {
+func (c mover) moved(e *state.Entry) {
 	start, ok := c.moves.take(e)
 	switch {
 	case !ok:
@@ -136,7 +139,7 @@ func (c *client) moved(e *state.Entry) {
 
 // move follows the user into a conversation or out of it, and pushes that to the
 // session. What others are told begins where he came.
-func (c *client) move(ctx context.Context, e *state.Entry) {
+func (c mover) move(ctx context.Context, e *state.Entry) {
 	l := &followed{id: e.Conversation, preset: c.presetOf(e.Conversation), upto: max(e.ConversationOffset, 1) - 1}
 	if e.Kind == state.EntryLeft {
 		c.unfollow(e.Conversation)
@@ -163,7 +166,7 @@ func (c *client) move(ctx context.Context, e *state.Entry) {
 
 // insist does something again until it is done. It returns false if the session
 // has ended before.
-func (c *client) insist(ctx context.Context, do func(context.Context) error) bool {
+func (c mover) insist(ctx context.Context, do func(context.Context) error) bool {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 		err := do(one)
@@ -181,8 +184,8 @@ func (c *client) insist(ctx context.Context, do func(context.Context) error) boo
 
 // learn asks what a conversation is, that is to be followed. Nothing is learned of
 // one that is gone.
-func (c *client) learn(ctx context.Context, l *followed) error {
-	kind, err := c.kindOf(ctx, l.id)
+func (c mover) learn(ctx context.Context, l *followed) error {
+	kind, err := convs{c.client}.kindOf(ctx, l.id)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeConvNotFound {
 		return nil
 	}
@@ -196,7 +199,7 @@ func (c *client) learn(ctx context.Context, l *followed) error {
 
 // moveCause returns a request of this session that may have brought the user where
 // he is now, and that is not answered yet; 0: there is none.
-func (c *client) moveCause() uint64 {
+func (c mover) moveCause() uint64 {
 	for _, number := range c.moves.requests() {
 		if c.out.isOpen(number) {
 			return number

@@ -34,16 +34,16 @@ var managedUsers = codes{
 }
 
 // silence keeps members from speaking.
-func silence(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func silence(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.setSilence(ctx, in.GetConvMessage(), false)
 }
 
 // unsilence lets them speak again.
-func unsilence(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func unsilence(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	return c.setSilence(ctx, in.GetConvMessage(), true)
 }
 
-func (c *client) setSilence(ctx context.Context, m *leanpb.ConvCommand, off bool) (*leanpb.GenericCommand, error) {
+func (c convs) setSilence(ctx context.Context, m *leanpb.ConvCommand, off bool) (*leanpb.GenericCommand, error) {
 	id, err := c.changeable(ctx, m.GetCid())
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func (c *client) setSilence(ctx context.Context, m *leanpb.ConvCommand, off bool
 
 // managedOutcome is what a command that only owner and managers may give has come
 // to.
-func (c *client) managedOutcome(users []wire.UserID, r state.Result, err error) (outcome, error) {
+func (c convs) managedOutcome(users []wire.UserID, r state.Result, err error) (outcome, error) {
 	if err != nil {
 		return outcome{}, managed.failed(err)
 	}
@@ -78,7 +78,7 @@ func (c *client) managedOutcome(users []wire.UserID, r state.Result, err error) 
 }
 
 // querySilenced lists who may not speak.
-func querySilenced(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func querySilenced(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	page, err := c.listed(ctx, m.GetCid(), ask.Listed{List: ask.ListMuted}, listPage{m.GetLimit(), m.GetNext()})
 	if err != nil {
@@ -88,7 +88,7 @@ func querySilenced(ctx context.Context, c *client, in *leanpb.GenericCommand) (*
 }
 
 // checkSilenced tells which of some users may not speak.
-func checkSilenced(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
+func checkSilenced(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	m := in.GetConvMessage()
 	users, err := usersOf(m.GetM())
 	if err != nil {
@@ -110,7 +110,7 @@ type listPage struct {
 }
 
 // listed asks for users on one of a conversation's lists.
-func (c *client) listed(ctx context.Context, cid string, q ask.Listed, p listPage) (*ask.UserPage, error) {
+func (c convs) listed(ctx context.Context, cid string, q ask.Listed, p listPage) (*ask.UserPage, error) {
 	id, err := conversationOf(cid)
 	if err != nil {
 		return nil, err
