@@ -70,7 +70,7 @@ func (c following) endReadingLocked(l *followed) {
 	l.reading = false
 	if b := l.last; b != nil {
 		l.last = nil
-		c.send(c.pushesLocked(l, b), true)
+		c.send(c.pushesLocked(nil, l, b), true)
 		c.reachedLocked(l, b)
 	}
 }
@@ -108,7 +108,7 @@ func (c following) readPage(ctx context.Context, l *followed) error {
 	b := &tail.Batch{Log: c.logKey(l), After: a.Log.After, Upto: a.Log.Upto, Last: a.Log.Last, Entries: entries}
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
-	c.send(c.pushesLocked(l, b), true)
+	c.send(c.pushesLocked(nil, l, b), true)
 	c.reachedLocked(l, b)
 	if a.Log.Upto >= a.Log.Last { // nothing is missing, though the goal may say more of a log that was cut off
 		l.goal = min(l.goal, max(l.upto, a.Log.Last))

@@ -27,7 +27,7 @@ func direct(ctx context.Context, c *client, in *leanpb.GenericCommand, done func
 	case m.GetWill():
 		sending{c}.leaveWill(ctx, m, done)
 	case m.GetTransient():
-		sending{c}.signal(ctx, m, done)
+		sending{c}.signal(ctx, in, done)
 	default:
 		sending{c}.sendStored(ctx, m, done)
 	}
@@ -76,18 +76,25 @@ func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done f
 	if dt := m.GetDt(); dt != "" {
 		h.Token.Random = resendToken(c.user, dt)
 	}
-	id := storedID(m.GetCid())
+	cid := storedID(m.GetCid())
 	send := &state.SendMessage{
-		Conversation: id, Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
+		Conversation: services{c.client}.within(cid), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
 	}
 	send.Body, send.ContentType = content(m)
-	c.host().Submit(h, send, func(r state.Result, err error) {
+	answer := func(r state.Result, err error) {
 		if e := messageError(m, r, err); e != nil {
 			done(refusedAck(e), nil)
 			return
 		}
-		c.feed.own(id, r.Offset)
+		c.feed.own(send.Conversation, r.Offset)
 		done(ack(r.MessageID, r.Timestamp), nil)
+	}
+	c.host().Submit(h, send, func(r state.Result, err error) {
+		if s := (services{c.client}); err == nil && s.mayBe(r.Refusal) {
+			s.send(h, cid, send, r, answer)
+			return
+		}
+		answer(r, err)
 	})
 }
 
@@ -97,11 +104,16 @@ func resendToken(user wire.UserID, dt string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// priorityHigh is the priority of messages that are told also to who is slow to
+// read. A transient message has no receipts: there it is their mark that says so.
+const priorityHigh = 1
+
 // signal sends a message that is told to who is there, and forgotten.
-func (c sending) signal(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+func (c sending) signal(ctx context.Context, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error)) {
+	m := in.GetDirectMessage()
 	one := &state.Message{
 		ID: newMessageID(), Imported: true, From: c.user, Timestamp: c.host().Millis(),
-		Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
+		Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: in.GetPriority() == priorityHigh,
 	}
 	one.Body, one.ContentType = content(m)
 	c.host().Signal(door.Signal{

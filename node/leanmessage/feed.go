@@ -3,6 +3,7 @@ package leanmessage
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -20,7 +21,9 @@ type feed struct {
 	owned [maxOwned]ownEntry                // guarded by mu: a ring
 	next  int                               // of owned, guarded by mu
 
-	awaited *awaited // guarded by mu; nil: nothing is replayed
+	news    atomic.Uint64 // the last broadcast that is being replayed; 0: none is
+	awaited *awaited      // guarded by mu; nil: nothing is replayed
+	resumes atomic.Int32  // how often the session is to be brought up to date; the first one does it
 }
 
 // followed is what a session knows of one log. Its fields are guarded by the
@@ -39,6 +42,8 @@ type followed struct {
 	goal    wire.Offset   // how far, with reading
 	last    *tail.Batch   // that ended the subscription while reading
 	unread  *placedUnread // to be pushed when its place is reached
+
+	ending bool // guarded by the feed's mu: the subscription has ended while reading
 }
 
 // maxOwned is how many of its own entries a session remembers.
@@ -66,7 +71,7 @@ func (f *feed) isOwn(id wire.ConversationID, offset wire.Offset) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.owned {
-		if f.owned[i] == (ownEntry{id, offset}) {
+		if f.owned[i].offset == offset && f.owned[i].id == id {
 			return true
 		}
 	}
@@ -93,15 +98,23 @@ func (f *feed) at(id wire.ConversationID, after wire.Offset) *followed {
 	return l
 }
 
-// put begins to know of a log. It returns false if it is known already.
-func (f *feed) put(l *followed) bool {
+// put begins to know of a log. It returns false if it is known already; ending
+// says that it will not be soon.
+func (f *feed) put(l *followed) (fresh, ending bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.byID[l.id] != nil {
-		return false
+	if old := f.byID[l.id]; old != nil {
+		return false, old.ending
 	}
 	f.putLocked(l)
-	return true
+	return true, false
+}
+
+// end says that a log is not followed any more, once what was missed is read.
+func (f *feed) end(l *followed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.ending = true
 }
 
 func (f *feed) putLocked(l *followed) {
@@ -151,6 +164,7 @@ func (c *client) Deliver(b *tail.Batch) bool {
 		l.goal = max(l.goal, b.Upto)
 		if b.Ended {
 			l.last = b
+			c.feed.end(l)
 		}
 		return true
 	case b.Behind && b.Ended:
@@ -164,7 +178,8 @@ func (c *client) Deliver(b *tail.Batch) bool {
 		c.run(func(ctx context.Context) { following{c}.readOn(ctx, l) })
 		return true
 	}
-	out := following{c}.pushesLocked(l, b)
+	var few [4]outgoing
+	out := following{c}.pushesLocked(few[:0], l, b)
 	if !c.send(out, b.Ended) {
 		return false
 	}
@@ -175,10 +190,9 @@ func (c *client) Deliver(b *tail.Batch) bool {
 // following is a session that follows logs, and catches up with them.
 type following struct{ *client }
 
-// pushesLocked says what a batch is to the session, and whatever else has its
+// pushesLocked appends what a batch is to the session, and whatever else has its
 // place there.
-func (c following) pushesLocked(l *followed, b *tail.Batch) []outgoing {
-	var out []outgoing
+func (c following) pushesLocked(out []outgoing, l *followed, b *tail.Batch) []outgoing {
 	unread := l.unread
 	for _, e := range b.Entries {
 		if unread != nil && e.Offset > unread.offset {

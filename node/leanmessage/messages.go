@@ -69,9 +69,16 @@ func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 	}
 	preset := c.presetOf(b.Log.Conversation)
 	body := sharedPush(b, e, func() []byte {
-		one := appendDirect(nil, e.Message, shownID(b.Log.Conversation, preset), preset, directFlags{})
+		m, cid, ok := shownMessage(b.Log.Conversation, preset, e.Message)
+		if !ok {
+			return nil
+		}
+		one := appendDirect(nil, m, cid, preset, directFlags{})
 		return appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
 	})
+	if body == nil {
+		return nil
+	}
 	return []outgoing{{head: c.peer, body: body}}
 }
 
@@ -83,9 +90,24 @@ func (c *client) transientPushes(t *tail.Transient) []outgoing {
 	body, ok := t.Lean.([]byte)
 	if !ok {
 		preset := c.presetOf(t.Log.Conversation)
-		one := appendDirect(nil, t.Message, shownID(t.Log.Conversation, preset), preset, directFlags{transient: true})
+		m, cid, ok := shownMessage(t.Log.Conversation, preset, t.Message)
+		if !ok {
+			return nil
+		}
+		one := appendDirect(nil, m, cid, preset, directFlags{transient: true})
 		body = appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
 		t.Lean = body
 	}
 	return []outgoing{{head: c.peer, body: body}}
+}
+
+// urgentQueues is how many times more than other pushes may wait for a client
+// before urgent ones are dropped, too.
+const urgentQueues = 4
+
+// isCrowded tells whether more than so many times the usual bound waits.
+func isCrowded(s *socket, times int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.q.unsent > times*s.door.opts.MaxQueueBytes
 }

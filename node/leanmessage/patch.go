@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -31,9 +32,15 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 	if len(patches) == 0 || len(patches) > maxPatches {
 		return nil, errorf(CodeMessageNotFound, "%d messages to change, want 1 to %d", len(patches), maxPatches)
 	}
+	// What is allowed is asked for anew: a socket may be open for days.
+	app, ok, err := c.host().App(ctx, c.app)
+	if err != nil || !ok {
+		return nil, errorf(CodeInternalError, "the app is not known")
+	}
+	allow := c.door().tenantOf(app).settings.Allow
 	var last int64
 	for _, p := range patches {
-		at, err := sending{c}.patch(ctx, p)
+		at, err := sending{c}.patch(ctx, p, allow)
 		if err != nil {
 			return nil, err
 		}
@@ -46,8 +53,8 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 }
 
 // patch changes one message, and returns when.
-func (c sending) patch(ctx context.Context, p *leanpb.PatchItem) (int64, error) {
-	id, allow := storedID(p.GetCid()), &c.tenant().settings.Allow
+func (c sending) patch(ctx context.Context, p *leanpb.PatchItem, allow door.AllowSettings) (int64, error) {
+	id := services{c.client}.within(storedID(p.GetCid()))
 	switch {
 	case p.GetRecall() && !allow.Recall:
 		return 0, &Error{Code: CodeRecallDisabled}
@@ -104,8 +111,8 @@ func (c sending) changeOf(id wire.ConversationID, p *leanpb.PatchItem) (state.Co
 
 // pushPatch tells of a message that was changed.
 func pushPatch(c *client, b *tail.Batch, e *state.Entry) []outgoing {
-	if e.Message == nil || !c.understands(bitPatch) {
-		return nil
+	if e.Message == nil || !c.understands(bitPatch) || b.Log.Conversation == state.BroadcastLog {
+		return nil // broadcasts are changed for those who have not got them
 	}
 	body := sharedPush(b, e, func() []byte {
 		return encode(patchPush(e.Message, shownID(b.Log.Conversation, c.presetOf(b.Log.Conversation)), c.host().Millis()))

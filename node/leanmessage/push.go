@@ -63,7 +63,10 @@ func (c *client) causeOf(o state.Origin) uint64 {
 func (c *client) DeliverCursor(cursor tail.Cursor) { progress{c}.cursorMoved(cursor) }
 
 // DeliverTransient implements tail.Sink.
-func (c *client) DeliverTransient(t *tail.Transient) { c.send(c.transientPushes(t), false) }
+func (c *client) DeliverTransient(t *tail.Transient) {
+	urgent := t.Message != nil && t.Message.Receipt && !isCrowded(c.socket, urgentQueues)
+	c.send(c.transientPushes(t), urgent)
+}
 
 // Late implements tail.Sink.
 func (c *client) Late() { c.socket.catchUpLater() }

@@ -29,19 +29,34 @@ const (
 // pushes what it has missed and follows what it has not followed yet. It runs in
 // a goroutine of its own, and ctx ends with the session.
 func (c *client) resume(ctx context.Context) {
-	for ctx.Err() == nil {
-		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
-		missed, err := following{c}.catchUp(one)
-		cancel()
-		if err == nil {
-			following{c}.replay(ctx, missed)
-			return
+	if c.feed.resumes.Add(1) > 1 {
+		return // who is at it does it again
+	}
+	for {
+		n := c.feed.resumes.Load()
+		for !(following{c}).upToDate(ctx) {
+			if !pause(ctx, resumePause) {
+				return
+			}
 		}
-		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
-		if !pause(ctx, resumePause) {
+		if c.feed.resumes.CompareAndSwap(n, 0) {
 			return
 		}
 	}
+}
+
+// upToDate tries it.
+func (c following) upToDate(ctx context.Context) bool {
+	one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
+	missed, err := c.catchUp(one)
+	cancel()
+	if err != nil {
+		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
+		return false
+	}
+	c.replay(ctx, missed)
+	services{c.client}.handed(ctx, wire.Seq(c.feed.news.Swap(0)))
+	return true
 }
 
 // catchUp does it once. It returns where there are messages to be replayed.
@@ -79,6 +94,7 @@ func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap in
 	var fresh []*followed
 	var unread, missed []*ask.State
 	var again []wire.ConversationID
+	var parts []ask.State
 	for i := range states {
 		s := &states[i]
 		if s.Refusal != state.None || s.Preset == state.PresetTemporary && bitmap&bitTemporary == 0 {
@@ -87,14 +103,26 @@ func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap in
 		if len(s.Missed) > 0 {
 			missed = append(missed, s)
 		}
+		_, isThread := state.ServiceOf(s.Conversation)
 		switch known := c.feed.of(s.Conversation) != nil; {
 		case known && s.Told:
 			again = append(again, s.Conversation)
+		case isThread || s.Preset == state.PresetSystem:
+			parts = append(parts, *s)
 		case s.Told:
 			unread = append(unread, s)
 		}
 		fresh = append(fresh, followedAt(s))
 	}
+	away, err := services{c.client}.away(ctx, parts)
+	if err != nil {
+		return nil, err
+	}
+	for i := range away.unread {
+		unread = append(unread, &away.unread[i])
+	}
+	missed, fresh = append(missed, away.missed...), append(fresh, away.follow)
+	c.feed.news.Store(uint64(away.upto))
 	if len(unread) > 0 && !c.tell(ctx, c.unreadOf(unread)) {
 		return nil, nil
 	}
@@ -106,7 +134,7 @@ func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap in
 			}
 		}
 	}
-	err := c.followAll(ctx, fresh)
+	err = c.followAll(ctx, fresh)
 	if len(again) > 0 {
 		progress{c.client}.askUnread(ctx, again)
 	}
@@ -188,8 +216,15 @@ func (c following) syncPart(ctx context.Context, roots []string, q ask.Sync) ([]
 func (c *client) followAll(ctx context.Context, all []*followed) error {
 	fresh := all[:0:0]
 	for _, l := range all {
-		if c.feed.put(l) {
+		switch ok, ending := c.feed.put(l); {
+		case ok:
 			fresh = append(fresh, l)
+		case ending:
+			c.run(func(ctx context.Context) {
+				if pause(ctx, catchUpPause) {
+					_ = c.followAll(ctx, []*followed{l}) // it is tried until it ends, and once
+				}
+			})
 		}
 	}
 	c.logs.Grow(len(fresh))
