@@ -149,6 +149,11 @@ func (f *finder) uses(column string) bool { return f.query.Uses(column) || f.ord
 
 // consider keeps a conversation if it matches.
 func (f *finder) consider(c *state.ConversationDetail) {
+	switch c.Policy.Preset {
+	case state.PresetThread, state.PresetBroadcast:
+		return // they are parts of services
+	default:
+	}
 	if (c.Policy.Preset == state.PresetTemporary) != f.q.Temporary {
 		return
 	}

@@ -22,13 +22,13 @@ func acknowledge(_ context.Context, c *client, in *leanpb.GenericCommand, done f
 		return
 	}
 	place := ask.PlaceIn{Conversation: id, Message: wire.MessageID(m.GetMid()), Time: m.GetTots()}
-	if seq, ok := (progress{c}).seqOf(place); ok {
+	if seq, ok := (progress{c}).seqOf(place); ok && !(services{c}).known(id) {
 		progress{c}.got(id, seq)
 		return
 	}
 	c.run(func(ctx context.Context) {
-		for _, p := range (progress{c}).find(ctx, []ask.PlaceIn{place}) {
-			progress{c}.got(id, p.seq)
+		for _, p := range (progress{c}).find(ctx, services{c}.places(place)) {
+			progress{c}.got(p.id, p.seq)
 		}
 	})
 }

@@ -19,15 +19,23 @@ const temporaryPrefix = "_tmp:"
 
 // shownID is a conversation's id as clients know it.
 func shownID(id wire.ConversationID, preset state.Preset) string {
+	if service, isThread := state.ServiceOf(id); isThread {
+		return string(service)
+	}
 	if preset == state.PresetTemporary {
 		return temporaryPrefix + string(id)
 	}
 	return string(id)
 }
 
-// storedID is the id of what clients call cid. It may be no valid id.
+// storedID is the id of what clients call cid. It may be no valid id: what stands
+// behind services has no cid.
 func storedID(cid string) wire.ConversationID {
-	return wire.ConversationID(strings.TrimPrefix(cid, temporaryPrefix))
+	id := wire.ConversationID(strings.TrimPrefix(cid, temporaryPrefix))
+	if _, isThread := state.ServiceOf(id); isThread || id == state.BroadcastLog {
+		return ""
+	}
+	return id
 }
 
 // isTemporary tells whether a cid is that of a temporary conversation.
@@ -77,7 +85,7 @@ func appendDirect(b []byte, m *state.Message, cid string, preset state.Preset, f
 		b = appendText(b, 20, string(user))
 	}
 	b = appendFlag(b, 21, m.MentionAll)
-	return appendNumber(b, 22, uint64(preset))
+	return appendNumber(b, 22, uint64(shownKind(preset)))
 }
 
 // appendDirectPush appends all of a push of a message but whom it is to: its
@@ -112,7 +120,7 @@ func appendFlag(b []byte, field protowire.Number, set bool) []byte {
 func logItem(m *ask.Message, preset state.Preset) *leanpb.LogItem {
 	item := &leanpb.LogItem{
 		From: proto.String(string(m.From)), Timestamp: proto.Int64(m.Timestamp), MsgId: proto.String(string(m.ID)),
-		MentionPids: names(m.Mentions), ConvType: proto.Int32(int32(preset)),
+		MentionPids: names(m.Mentions), ConvType: proto.Int32(int32(shownKind(preset))),
 	}
 	if isBinary(m.Message) {
 		item.Data, item.Bin = proto.String(base64.StdEncoding.EncodeToString(m.Body)), proto.Bool(true)
@@ -177,7 +185,7 @@ func unreadTuple(s *ask.State, most int) *leanpb.UnreadTuple {
 	n := int32(min(s.Unread, uint64(most)))
 	tuple := &leanpb.UnreadTuple{
 		Cid: proto.String(shownID(s.Conversation, s.Preset)), Unread: &n,
-		Mentioned: proto.Bool(s.Mentioned && n > 0), ConvType: proto.Int32(int32(s.Preset)),
+		Mentioned: proto.Bool(s.Mentioned && n > 0), ConvType: proto.Int32(int32(shownKind(s.Preset))),
 	}
 	m := s.Newest
 	if m == nil {

@@ -42,17 +42,33 @@ func logs(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.Ge
 		kind := int64(m.GetLctype())
 		q.Type = &kind
 	}
-	a, err := c.host().Ask(ctx, c.app, c.user, string(id), &ask.Request{History: q})
+	page, err := c.historyOf(ctx, q)
 	if err != nil {
 		return nil, historyError(err)
 	}
 	out := &leanpb.LogsCommand{Cid: proto.String(m.GetCid())}
-	if page := a.History; page != nil {
+	if page != nil {
 		for i := range page.Messages {
 			out.Logs = append(out.Logs, logItem(&page.Messages[i], page.Preset))
 		}
 	}
 	return &leanpb.GenericCommand{Cmd: leanpb.CommandType_logs.Enum(), LogsMessage: out}, nil
+}
+
+// historyOf reads messages of a conversation, or of what is one to clients.
+func (c *client) historyOf(ctx context.Context, q *ask.History) (*ask.HistoryPage, error) {
+	if (services{c}).known(q.Conversation) {
+		return services{c}.history(ctx, q)
+	}
+	a, err := c.host().Ask(ctx, c.app, c.user, string(q.Conversation), &ask.Request{History: q})
+	refused, ok := errors.AsType[*state.RefusedError](err)
+	if ok && refused.Refusal == state.NotMember && (services{c}).is(ctx, q.Conversation) {
+		return services{c}.history(ctx, q)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.History, nil
 }
 
 func historyError(err error) *Error {

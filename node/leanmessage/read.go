@@ -24,7 +24,12 @@ func read(_ context.Context, c *client, in *leanpb.GenericCommand, done func(*le
 	var asked []ask.PlaceIn
 	var known []placed
 	for _, p := range readPlaces(in.GetReadMessage()) {
-		if wire.ValidID(string(p.Conversation)) != nil || c.presetOf(p.Conversation) == state.PresetRoom {
+		preset := c.presetOf(p.Conversation)
+		if wire.ValidID(string(p.Conversation)) != nil || preset == state.PresetRoom {
+			continue
+		}
+		if preset == 0 || preset == state.PresetSystem {
+			c.run(func(ctx context.Context) { services{c}.read(ctx, p) })
 			continue
 		}
 		if seq, ok := (progress{c}).seqOf(p); ok {

@@ -60,13 +60,13 @@ func (c progress) cursorMoved(m tail.Cursor) {
 		return
 	}
 	l.read = m.Read
-	if m.Read < l.seq || l.reading || l.seq == 0 {
+	if m.Read < l.seq || l.reading || l.seq == 0 || (services{c.client}).parted(l.id) {
 		c.run(func(ctx context.Context) { c.askUnread(ctx, []wire.ConversationID{l.id}) })
 		return
 	}
 	l.unread = nil
 	c.send([]outgoing{c.unreadPush(&leanpb.UnreadTuple{
-		Cid: proto.String(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: proto.Bool(false), ConvType: proto.Int32(int32(l.preset)),
+		Cid: proto.String(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: proto.Bool(false), ConvType: proto.Int32(int32(shownKind(l.preset))),
 	})}, true)
 }
 
@@ -75,6 +75,7 @@ func (c progress) askUnread(ctx context.Context, ids []wire.ConversationID) {
 	if c.socket.offline {
 		return
 	}
+	ids = services{c.client}.tellUnread(ctx, ids)
 	for try := 0; try < unreadTries && len(ids) > 0; try++ {
 		if try > 0 && !pause(ctx, time.Duration(try)*20*time.Millisecond) {
 			return
