@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"maps"
+	"runtime/debug"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -105,21 +107,71 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 		s.refuse(in, e)
 		return
 	}
+	fillPayload(in)
 	s.places <- struct{}{}
 	r := &request{number: c.out.begin(false), in: in}
 	ctx, cancel := context.WithTimeout(withRequest(c.life, r), s.door.opts.RequestTimeout)
+	var once atomic.Bool // a command that has panicked may have been answered before
 	done := func(reply *leanpb.GenericCommand, err error) {
+		if once.Swap(true) {
+			return
+		}
 		cancel()
 		<-s.places
 		c.answer(r, reply, err)
 	}
 	if todo.start != nil {
+		defer s.mend(done)
 		todo.start(ctx, c, in, done)
 		return
 	}
 	c.host().Go(func(context.Context) {
+		defer s.mend(done)
 		done(todo.handle(ctx, c, in))
 	})
+}
+
+// mend answers a command that a mistake of ours has ended, and closes the socket:
+// what a client sends must not end the node. It is to be deferred.
+func (s *socket) mend(done func(*leanpb.GenericCommand, error)) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	s.door.faults.Add(1)
+	s.door.opts.Logger.Error("a command has panicked", "fault", fault, "stack", string(debug.Stack()))
+	s.close(CodeInternalError, Reason(CodeInternalError))
+	done(nil, &Error{Code: CodeInternalError})
+}
+
+// fillPayload makes a payload that is absent an empty one.
+func fillPayload(in *leanpb.GenericCommand) {
+	switch in.GetCmd() {
+	case leanpb.CommandType_session:
+		in.SessionMessage = orEmpty(in.SessionMessage)
+	case leanpb.CommandType_conv:
+		in.ConvMessage = orEmpty(in.ConvMessage)
+	case leanpb.CommandType_direct:
+		in.DirectMessage = orEmpty(in.DirectMessage)
+	case leanpb.CommandType_ack:
+		in.AckMessage = orEmpty(in.AckMessage)
+	case leanpb.CommandType_logs:
+		in.LogsMessage = orEmpty(in.LogsMessage)
+	case leanpb.CommandType_read:
+		in.ReadMessage = orEmpty(in.ReadMessage)
+	case leanpb.CommandType_patch:
+		in.PatchMessage = orEmpty(in.PatchMessage)
+	case leanpb.CommandType_blacklist:
+		in.BlacklistMessage = orEmpty(in.BlacklistMessage)
+	default:
+	}
+}
+
+func orEmpty[M any](m *M) *M {
+	if m == nil {
+		return new(M)
+	}
+	return m
 }
 
 // answersWithout tells the commands that are answered also when they have no i:

@@ -105,6 +105,7 @@ type Door struct {
 	lastID   atomic.Uint64 // of sessions
 	acks     acks
 	rates    rates
+	faults   atomic.Int64 // commands that have panicked
 
 	mu      sync.Mutex
 	sockets map[*socket]struct{}

@@ -27,6 +27,7 @@ var errNoApp = errors.New("leanmessage: no such app")
 // goroutine's stack stays small.
 func (s *socket) wait(work func(ctx context.Context)) {
 	s.steps.Go(func() {
+		defer s.mend(func(*leanpb.GenericCommand, error) {})
 		ctx, cancel := context.WithTimeout(s.life, s.door.opts.RequestTimeout)
 		defer cancel()
 		work(ctx)

@@ -95,6 +95,9 @@ func newWorld(t testing.TB, opts Options, settings ...string) *world {
 			p.conn.cut()
 		}
 		w.serves.Wait()
+		if n := w.door.faults.Load(); n > 0 {
+			t.Errorf("%d commands have panicked", n)
+		}
 		cancel()
 		w.tasks.Wait()
 		w.edge.Close()
@@ -524,6 +527,7 @@ type peer struct {
 	t      testing.TB
 	w      *world
 	conn   *fakeConn
+	served chan struct{} // closed when the door is done with it
 	last   int32
 	pushes []*leanpb.GenericCommand // that came while a reply was awaited
 }
@@ -532,11 +536,20 @@ type peer struct {
 func (w *world) dial() *peer { return w.dialAs(transport.LeanProtobuf3) }
 
 func (w *world) dialAs(subprotocol string) *peer {
-	p := &peer{t: w.t, w: w, conn: &fakeConn{
+	p := w.dialOf(w.t, subprotocol)
+	w.peers = append(w.peers, p)
+	return p
+}
+
+// dialOf is dial for a test that cuts the connection itself.
+func (w *world) dialOf(t testing.TB, subprotocol string) *peer {
+	p := &peer{t: t, w: w, served: make(chan struct{}), conn: &fakeConn{
 		subprotocol: subprotocol, in: make(chan []byte, 64), out: make(chan []byte, 4096), ended: make(chan struct{}), lost: make(chan struct{}),
 	}}
-	w.peers = append(w.peers, p)
-	w.serves.Go(func() { w.door.Serve(p.conn) })
+	w.serves.Go(func() {
+		defer close(p.served)
+		w.door.Serve(p.conn)
+	})
 	return p
 }
 
