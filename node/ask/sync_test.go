@@ -1,8 +1,12 @@
 package ask
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -163,4 +167,101 @@ func TestLogInOrder(t *testing.T) {
 	if a := w.mustAsk("ben", &Request{Log: &Log{}}); len(a.Log.Encoded) != 1 {
 		t.Errorf("ben's own log has %d entries", len(a.Log.Encoded))
 	}
+}
+
+func TestLM075_ChangedSince(t *testing.T) {
+	w := newWorld(t)
+	w.pair()
+	one, two := w.say("ann", "one"), w.say("ann", "two")
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: one.MessageID, Body: []byte("ONE")})
+	away := w.now
+	changed := func() string {
+		var all []Message
+		for _, m := range w.tea("ben", &Sync{Changed: &SyncChanged{Since: away}}).Changed {
+			all = append(all, Message{Message: m})
+		}
+		return bodies(all)
+	}
+	if got := changed(); got != "" {
+		t.Errorf("nothing has changed, but %q", got)
+	}
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: two.MessageID, Body: []byte("TWO")})
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: one.MessageID, Body: []byte("One")})
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: two.MessageID, Body: []byte("Two")})
+	w.say("ben", "three")
+	if got := changed(); got != "One Two" {
+		t.Errorf("changed: %q", got)
+	}
+	hidden := w.do("ann", &state.SendMessage{Conversation: "tea", Body: []byte("psst"), Targets: []wire.UserID{"ann"}})
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: hidden.MessageID, Body: []byte("PSST")})
+	if got := changed(); got != "One Two" {
+		t.Errorf("changed, for ben: %q", got)
+	}
+	w.do("ann", &state.RecallMessage{Conversation: "tea", ID: two.MessageID})
+	s := w.tea("ben", &Sync{Changed: &SyncChanged{Since: away}, Unread: &SyncUnread{Since: w.now - 1}})
+	if last := s.Changed[len(s.Changed)-1]; !last.Recalled || last.ID != two.MessageID || !s.Told {
+		t.Errorf("after a recall: %+v, told %t", last, s.Told)
+	}
+}
+
+func TestLM084_MissedByADevice(t *testing.T) {
+	w := newWorld(t)
+	w.pair()
+	for _, body := range []string{"1", "2", "3"} {
+		w.say("ann", body)
+		w.say("ben", "mine")
+	}
+	missed := func(device string, limit int) string {
+		var all []Message
+		for _, m := range w.tea("ben", &Sync{Missed: &SyncMissed{Device: device, Limit: limit}}).Missed {
+			all = append(all, Message{Message: m})
+		}
+		return bodies(all)
+	}
+	if got := missed("phone", 20); got != "1 2 3" {
+		t.Errorf("missed %q", got)
+	}
+	if got := missed("phone", 2); got != "2 3" {
+		t.Errorf("the newest: %q", got)
+	}
+	w.do("ben", &state.MoveDeviceCursor{Conversation: "tea", User: "ben", Device: "phone", Delivered: 3})
+	if got := missed("phone", 20) + "|" + missed("pad", 20); got != "3|1 2 3" {
+		t.Errorf("after an ack of one device: %q", got)
+	}
+	w.read("ben", 5)
+	if got := missed("phone", 20) + "|" + missed("pad", 20); got != "|" {
+		t.Errorf("after reading: %q", got)
+	}
+}
+
+// TestForms guards what nodes of several versions say to each other.
+func TestForms(t *testing.T) {
+	w := newWorld(t)
+	w.pair()
+	sent := w.do("ann", &state.SendMessage{Conversation: "tea", Body: []byte("one"), Mentions: []wire.UserID{"ben"}, Receipt: true})
+	w.do("ann", &state.EditMessage{Conversation: "tea", ID: sent.MessageID, Body: []byte("ONE"), ContentType: BinaryContent, MentionAll: true})
+	w.read("ben", 1)
+	kind := int64(-1)
+	var out strings.Builder
+	for _, r := range []*Request{
+		{History: &History{
+			Conversation: "tea", Start: Place{Message: sent.MessageID, Time: sent.Timestamp, Included: true}, End: Place{Time: 1 << 45}, Newer: true, Limit: 2,
+		}},
+		{History: &History{Conversation: "tea", Type: &kind, Limit: 2}},
+		{Log: &Log{Conversation: "tea", After: 1, Limit: 2, Bytes: 100}},
+		{Sync: &Sync{
+			Conversations: []wire.ConversationID{"tea", "nowhere"}, Unread: &SyncUnread{Since: 1}, Changed: &SyncChanged{Since: 1},
+			Missed: &SyncMissed{Device: "phone", Limit: 3},
+		}},
+		{Places: &Places{Of: []PlaceIn{{Conversation: "tea", Message: sent.MessageID, Time: 1}}}},
+		{Cursors: &Cursors{Conversation: "tea"}},
+	} {
+		question, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := Execute(w.st, "app", "ann", question)
+		fmt.Fprintf(&out, "%s\n\t%s %v\n", question, answer, err)
+	}
+	golden.Check(t, "forms", out.String())
 }
