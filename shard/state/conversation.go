@@ -36,9 +36,10 @@ type head struct {
 	gone int64 // when it was destroyed or expired; 0: it was not
 
 	// Of the second version, which is that of a head in which one of them is set.
-	asked wire.Seq // last message that asked for a receipt
-	bans  uint32   // users who are kept out
-	mutes uint32   // members muted for ever or, where no members are stored, users muted at all
+	asked    wire.Seq // last message that asked for a receipt
+	bans     uint32   // users who are kept out
+	managers uint32
+	mutes    uint32 // members muted for ever or, where no members are stored, users muted at all
 }
 
 const (
@@ -84,10 +85,10 @@ const (
 //
 // and in the second version
 //
-//	| asked | bans | mutes |
+//	| asked | bans | mutes | managers |
 func appendHead(b []byte, h *head) []byte {
 	version := byte(1)
-	if h.asked != 0 || h.bans != 0 || h.mutes != 0 {
+	if h.asked != 0 || h.bans != 0 || h.mutes != 0 || h.managers != 0 {
 		version = headVersion
 	}
 	b = append(b, version, h.flags)
@@ -102,7 +103,8 @@ func appendHead(b []byte, h *head) []byte {
 	}
 	b = bin.AppendUvarint(b, uint64(h.asked))
 	b = bin.AppendUvarint(b, uint64(h.bans))
-	return bin.AppendUvarint(b, uint64(h.mutes))
+	b = bin.AppendUvarint(b, uint64(h.mutes))
+	return bin.AppendUvarint(b, uint64(h.managers))
 }
 
 func decodeHead(b []byte) (head, error) {
@@ -119,6 +121,7 @@ func decodeHead(b []byte) (head, error) {
 	h.gone = int64(in.Uvarint())
 	if version > 1 {
 		h.asked, h.bans, h.mutes = wire.Seq(in.Uvarint()), readUint32(in), readUint32(in)
+		h.managers = readUint32(in)
 	}
 	if err := in.Close(); err != nil {
 		return head{}, fmt.Errorf("decode a conversation's head: %w", err)

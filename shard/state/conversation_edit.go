@@ -35,8 +35,12 @@ func newEdit(info *Info) *edit {
 
 // all does everything that an update asks for, or refuses.
 func (e *edit) all(c *UpdateConversation) Result {
-	if len(c.Sent) > maxSentBytes {
-		return refuse(Limit, "the change as it was sent is too large")
+	values := 0
+	for i := range c.Changes {
+		values += len(c.Changes[i].Value)
+	}
+	if len(c.Sent) > maxSentBytes || values > 2*maxPropertyBytes {
+		return refuse(Limit, "the change is too large")
 	}
 	if c.SetName {
 		e.name, e.named = c.Name, true

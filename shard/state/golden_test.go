@@ -72,7 +72,7 @@ func forms() []form {
 		formOf("head", head{flags: headMuted, seq: 300, offset: 310, timestamp: 1e12, count: 290, members: 3, floorOffset: 20, floorSeq: 10, floorCount: 9, gone: 1},
 			func(h head) []byte { return appendHead(nil, &h) }, decodeHead),
 		formOf("info", info, func(i Info) []byte { return appendInfo(nil, &i) }, decodeInfo),
-		formOf("head, version 2", head{flags: headRoles, seq: 3, offset: 4, members: 2, asked: 3, bans: 300, mutes: 2},
+		formOf("head, version 2", head{flags: headRoles, seq: 3, offset: 4, members: 2, asked: 3, bans: 300, mutes: 2, managers: 1},
 			func(h head) []byte { return appendHead(nil, &h) }, decodeHead),
 		formOf("info, version 2", ruled, func(i Info) []byte { return appendInfo(nil, &i) }, decodeInfo),
 		formOf("member, version 2", quiet, func(m Member) []byte { return appendMember(nil, &m) },

@@ -8,8 +8,9 @@ import (
 )
 
 // AddMembers adds users to a conversation; a user who adds only himself joins.
-// Users who are refused are listed in Result.Users; the others are added. A
-// creator who comes back is the owner again, unless the rules are the preset's.
+// Users who are refused are listed in Result.Users; the others are added. Unless
+// the rules are the preset's, a creator who comes back is the owner again, and
+// nobody is added where there is no room for all.
 type AddMembers struct {
 	Conversation wire.ConversationID
 	Users        []wire.UserID // at most 500
@@ -49,8 +50,11 @@ func (c *AddMembers) apply(t *txn, h *Header) Result {
 	}
 	members := roster{conv, t}
 	added, skipped := members.addable(users)
-	if len(users) == 1 && len(skipped) == 1 && skipped[0].Refusal != Exists {
+	switch whole := conv.info.Policy.creatorOwns(); {
+	case len(users) == 1 && len(skipped) == 1 && skipped[0].Refusal != Exists:
 		return refuse(skipped[0].Refusal, "")
+	case whole && slices.ContainsFunc(skipped, func(u UserResult) bool { return u.Refusal == Limit }):
+		return refuse(Limit, "there is no room for all of them")
 	}
 	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated, Users: skipped}
 	if len(added) > 0 {
@@ -132,7 +136,8 @@ func (c roster) add(users []wire.UserID, role func(wire.UserID) Role) wire.Offse
 }
 
 // RemoveMembers removes users from a conversation; a user who removes only
-// himself leaves. Users who are refused are listed in Result.Users.
+// himself leaves. Users who are refused are listed in Result.Users. That the only
+// one is no member is a refusal only where the rules are the preset's.
 type RemoveMembers struct {
 	Conversation wire.ConversationID
 	Users        []wire.UserID // at most 500
@@ -184,7 +189,9 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 		removed = append(removed, u)
 	}
 	if len(users) == 1 && len(removed) == 0 {
-		return refuse(result.Users[0].Refusal, "")
+		if r := result.Users[0].Refusal; r != NotMember || !conv.info.Policy.creatorOwns() {
+			return refuse(r, "")
+		}
 	}
 	if len(removed) > 0 {
 		result.Timestamp = conv.update(t)
@@ -212,6 +219,7 @@ func (c roster) forgetMember(user wire.UserID) {
 	if m.mutedForEver() {
 		c.head.unmuted()
 	}
+	c.head.demoted(m)
 	m.Member = Member{}
 	c.head.members--
 	c.t.delete(c.scope.name(nil, tableMember, string(user)))

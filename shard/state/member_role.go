@@ -49,6 +49,8 @@ func (c *SetRole) apply(t *txn, h *Header) Result {
 		return refuse(Forbidden, "nobody sets his own role")
 	case conv.info.Policy.OwnerStays && h.Actor != "" && (c.Role == RoleOwner || conv.overrules(t, h.Actor, c.User) != None):
 		return refuse(Forbidden, "a role is given by a higher one, and the owner stays the owner")
+	case conv.info.Policy.OwnerStays && c.Role == RoleManager && m.Role != c.Role && conv.head.managers >= maxManagers:
+		return refuse(Limit, "the conversation has as many managers as it may")
 	case m.Role == c.Role:
 		return Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
 	}
@@ -70,9 +72,24 @@ func (p *Policy) givesRoles() Who {
 	return WhoOwner
 }
 
+// maxManagers is how many managers there may be where owner and managers share
+// the power.
+const maxManagers = 50
+
 func (c roster) setRole(m *member, role Role) wire.Offset {
-	m.Role = role
+	c.head.demoted(m)
+	if m.Role = role; role == RoleManager {
+		c.head.managers++
+	}
 	c.head.flags |= headRoles
 	c.t.writeMember(c.scope, m)
 	return c.append(c.t, &Entry{Kind: EntryRoleChanged, Users: []wire.UserID{m.User}, Role: role})
+}
+
+// demoted counts one manager less, if the member is one. Those from before managers
+// were counted are not in the count.
+func (h *head) demoted(m *member) {
+	if m.Role == RoleManager && h.managers > 0 {
+		h.managers--
+	}
 }

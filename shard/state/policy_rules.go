@@ -31,6 +31,6 @@ func (p Policy) ruled(r Rules) Policy {
 	return p
 }
 
-// creatorOwns tells whether the creator is the owner whenever he is a member: when
-// he comes back, too.
+// creatorOwns tells whether the creator is the owner whenever he is a member, when
+// he comes back, too. So it is under all rules but the preset's.
 func (p *Policy) creatorOwns() bool { return !p.Ranked || p.OwnerStays }

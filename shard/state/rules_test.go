@@ -293,3 +293,68 @@ func TestDeviceCursorsAreFew(t *testing.T) {
 		}
 	}
 }
+
+// TestLM044_FewManagers: there are 50 managers at most, whoever makes them.
+func TestLM044_FewManagers(t *testing.T) {
+	s, users := manyMembers(t, maxManagers+2)
+	promote := func(u wire.UserID, role Role) Refusal {
+		return s.do(t, Header{Actor: "owner"}, &SetRole{Conversation: "c", User: u, Role: role}).Refusal
+	}
+	for _, u := range users[:maxManagers] {
+		if r := promote(u, RoleManager); r != None {
+			t.Fatal(r)
+		}
+	}
+	if r := promote(users[maxManagers], RoleManager); r != Limit {
+		t.Errorf("one more comes to %v", r)
+	}
+	if r := promote(users[0], RoleManager); r != None {
+		t.Errorf("one again comes to %v", r)
+	}
+	promote(users[0], RoleMember)
+	s.do(t, Header{}, &RemoveMembers{Conversation: "c", Users: users[1:2]})
+	for i, want := range []Refusal{None, None, Limit} {
+		if r := promote([]wire.UserID{users[maxManagers], users[maxManagers+1], users[0]}[i], RoleManager); r != want {
+			t.Errorf("manager %d after two were none any more comes to %v, want %v", i, r, want)
+		}
+	}
+}
+
+// TestLM040_SameAgain: adding a member and removing who is none are no refusals; of
+// users for whom there is no room none is added.
+func TestLM040_SameAgain(t *testing.T) {
+	s := newScript(t)
+	s.do(t, Header{Actor: "ann"}, &CreateConversation{ID: "c", Preset: PresetBasic, Rules: RulesOpen, MemberLimit: 3, Members: []wire.UserID{"bob"}})
+	r := s.do(t, Header{Actor: "ann"}, &RemoveMembers{Conversation: "c", Users: []wire.UserID{"zoe"}})
+	if r.Refusal != None || r.Offset != 0 || len(r.Users) != 1 || r.Users[0].Refusal != NotMember {
+		t.Errorf("removing who is none comes to %+v", r)
+	}
+	r = s.do(t, Header{Actor: "ann"}, &AddMembers{Conversation: "c", Users: []wire.UserID{"bob"}})
+	if r.Refusal != None || r.Offset != 0 || len(r.Users) != 1 || r.Users[0].Refusal != Exists {
+		t.Errorf("adding a member comes to %+v", r)
+	}
+	if r = s.do(t, Header{Actor: "ann"}, &AddMembers{Conversation: "c", Users: []wire.UserID{"cat", "dan"}}); r.Refusal != Limit {
+		t.Errorf("adding more than there is room for comes to %+v", r)
+	}
+	if c, err := s.state.Conversation(scriptApp, "c"); err != nil || c.MemberCount != 2 {
+		t.Errorf("there are %d members, %v", c.MemberCount, err)
+	}
+}
+
+// TestLM047_WhoReturnsReadsAll: history belongs to the conversation.
+func TestLM047_WhoReturnsReadsAll(t *testing.T) {
+	s := newScript(t)
+	ann, bob := Header{Actor: "ann"}, Header{Actor: "bob"}
+	s.do(t, ann, &CreateConversation{ID: "c", Preset: PresetBasic, Rules: RulesOpen, Members: []wire.UserID{"bob"}})
+	s.do(t, ann, &SendMessage{Conversation: "c"})
+	s.do(t, bob, &RemoveMembers{Conversation: "c", Users: []wire.UserID{"bob"}})
+	s.do(t, ann, &SendMessage{Conversation: "c"})
+	history := HistoryQuery{App: scriptApp, Conversation: "c", Reader: "bob"}
+	if _, err := s.state.History(history); err == nil {
+		t.Error("who has left reads")
+	}
+	s.do(t, bob, &AddMembers{Conversation: "c", Users: []wire.UserID{"bob"}})
+	if page, err := s.state.History(history); err != nil || len(page.Messages) != 2 {
+		t.Errorf("who is back reads %d messages, %v", len(page.Messages), err)
+	}
+}
