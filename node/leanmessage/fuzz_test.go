@@ -2,6 +2,7 @@ package leanmessage
 
 import (
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -52,7 +53,11 @@ func FuzzCommands(f *testing.F) {
 		}
 		p.drain(want)
 		p.conn.cut()
-		<-p.served
+		select {
+		case <-p.served:
+		case <-time.After(patience):
+			panic("the door does not end a socket that is lost")
+		}
 		if w.door.faults.Swap(0) > 0 {
 			t.Fatal("a command has panicked")
 		}
@@ -86,6 +91,8 @@ func (p *peer) drain(want map[int32]int) {
 			}
 		case <-p.conn.ended:
 			return
+		case <-time.After(patience):
+			panic("the door does not answer an echo")
 		}
 	}
 }
