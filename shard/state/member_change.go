@@ -171,34 +171,39 @@ func (c *RemoveMembers) apply(t *txn, h *Header) Result {
 	if outboxFull(t, conv, users) {
 		return refuse(Backlogged, "too much waits to be told to the members")
 	}
-	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
-	var removed []wire.UserID
-	for _, u := range users {
-		r := conv.overrules(t, h.Actor, u)
-		switch {
-		case r == NotMember:
-		case conv.mustStay(t, u):
-			r = NeedOwner
-		case leaves:
-			r = None
-		}
-		if r != None {
-			result.Users = append(result.Users, UserResult{User: u, Refusal: r})
-			continue
-		}
-		removed = append(removed, u)
+	removed, kept := c.removable(t, conv, users)
+	if len(users) == 1 && len(kept) == 1 && (kept[0].Refusal != NotMember || !conv.info.Policy.creatorOwns()) {
+		return refuse(kept[0].Refusal, "")
 	}
-	if len(users) == 1 && len(removed) == 0 {
-		if r := result.Users[0].Refusal; r != NotMember || !conv.info.Policy.creatorOwns() {
-			return refuse(r, "")
-		}
-	}
+	result := Result{Conversation: c.Conversation, Timestamp: conv.info.Updated, Users: kept}
 	if len(removed) > 0 {
 		result.Timestamp = conv.update(t)
 		result.Offset = roster{conv, t}.removeMembers(removed)
 		offerMembers(t, conv)
 	}
 	return result
+}
+
+// removable divides users into those whom the actor can remove and those whom he
+// cannot.
+func (c *RemoveMembers) removable(t *txn, conv *conversation, users []wire.UserID) (removed []wire.UserID, kept []UserResult) {
+	actor := t.header.Actor
+	for _, u := range users {
+		r := conv.overrules(t, actor, u)
+		switch {
+		case r == NotMember:
+		case conv.mustStay(t, u):
+			r = NeedOwner
+		case len(users) == 1 && u == actor:
+			r = None // he leaves
+		}
+		if r == None {
+			removed = append(removed, u)
+		} else {
+			kept = append(kept, UserResult{User: u, Refusal: r})
+		}
+	}
+	return removed, kept
 }
 
 // removeMembers ends users' memberships, with one entry for all of them, at the

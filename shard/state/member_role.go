@@ -42,16 +42,10 @@ func (c *SetRole) apply(t *txn, h *Header) Result {
 		return refuse(r, "may not set roles")
 	}
 	m := t.member(conv.scope, c.User)
-	switch {
-	case m.User == "":
-		return refuse(NotMember, "the user is not a member")
-	case c.User == h.Actor:
-		return refuse(Forbidden, "nobody sets his own role")
-	case conv.info.Policy.OwnerStays && h.Actor != "" && (c.Role == RoleOwner || conv.overrules(t, h.Actor, c.User) != None):
-		return refuse(Forbidden, "a role is given by a higher one, and the owner stays the owner")
-	case conv.info.Policy.OwnerStays && c.Role == RoleManager && m.Role != c.Role && conv.head.managers >= maxManagers:
-		return refuse(Limit, "the conversation has as many managers as it may")
-	case m.Role == c.Role:
+	if r := c.check(t, conv, m); r.Refusal != None {
+		return r
+	}
+	if m.Role == c.Role {
 		return Result{Conversation: c.Conversation, Timestamp: conv.info.Updated}
 	}
 	result := Result{Conversation: c.Conversation, Timestamp: conv.update(t)}
@@ -61,6 +55,23 @@ func (c *SetRole) apply(t *txn, h *Header) Result {
 		result.Offset = members.setRole(t.member(conv.scope, h.Actor), RoleManager)
 	}
 	return result
+}
+
+// check refuses a role that the member cannot be given by the actor.
+func (c *SetRole) check(t *txn, conv *conversation, m *member) Result {
+	actor, stays := t.header.Actor, conv.info.Policy.OwnerStays
+	switch {
+	case m.User == "":
+		return refuse(NotMember, "the user is not a member")
+	case c.User == actor:
+		return refuse(Forbidden, "nobody sets his own role")
+	case stays && actor != "" && (c.Role == RoleOwner || conv.overrules(t, actor, c.User) != None):
+		return refuse(Forbidden, "a role is given by a higher one, and the owner stays the owner")
+	case stays && c.Role == RoleManager && m.Role != c.Role && conv.head.managers >= maxManagers:
+		return refuse(Limit, "the conversation has as many managers as it may")
+	default:
+		return Result{}
+	}
 }
 
 // givesRoles is who may set roles at all: those who manage, where the owner
