@@ -143,7 +143,7 @@ func (s *LeanSocket) readMessage([]byte) (int, error) {
 		s.fault = fmt.Errorf("%w: a message of the other kind", ErrMalformed)
 		return 0, errBoundary
 	}
-	s.last = leanReads.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is in the pool
+	s.last = leanReads.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in the pool
 	into := bytes.NewBuffer((*s.last)[:0])
 	if _, err := into.ReadFrom(io.LimitReader(msg, int64(limit)+1)); err != nil {
 		return 0, s.translate(err)
@@ -240,7 +240,7 @@ func (s *LeanSocket) writeLocked(messages []LeanMessage) error {
 	if err := s.raw.NetConn().SetWriteDeadline(until); err != nil {
 		return err
 	}
-	buffer := leanWrites.Get().(*[]byte) //nolint:errcheck,forcetypeassert // nothing else is in the pool
+	buffer := leanWrites.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in the pool
 	defer leanWrites.Put(buffer)
 	b := (*buffer)[:0]
 	for _, m := range messages {

@@ -122,10 +122,6 @@ func (c *client) send(out []outgoing, always bool) bool {
 	return len(out) == 0 || c.out.send(c.socket, out, always)
 }
 
-// push queues one push of the session's own making, or returns false when there
-// is no room.
-func (c *client) push(frame []byte) bool { return c.send([]outgoing{{head: frame}}, false) }
-
 // tell queues pushes of the session's own making as soon as there is room. It
 // returns false when the session has ended.
 func (c *client) tell(ctx context.Context, out ...outgoing) bool {

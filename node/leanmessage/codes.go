@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -167,12 +165,12 @@ func (e *Error) reason() string {
 // encode is the error as it stands in a command, and in a list of those that
 // failed.
 func (e *Error) encode() *leanpb.ErrorCommand {
-	m := &leanpb.ErrorCommand{Code: proto.Int32(int32(e.Code)), Reason: proto.String(e.reason()), AppCode: e.AppCode, Pids: e.Pids}
+	m := &leanpb.ErrorCommand{Code: new(int32(e.Code)), Reason: new(e.reason()), AppCode: e.AppCode, Pids: e.Pids}
 	if e.Detail != "" {
-		m.Detail = proto.String(e.Detail)
+		m.Detail = new(e.Detail)
 	}
 	if e.AppMsg != "" {
-		m.AppMsg = proto.String(e.AppMsg)
+		m.AppMsg = new(e.AppMsg)
 	}
 	return m
 }

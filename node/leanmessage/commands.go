@@ -192,12 +192,12 @@ func (s *socket) reply(in *leanpb.GenericCommand, peer string, out *leanpb.Gener
 	}
 	out.I = in.I
 	if peer != "" {
-		out.PeerId = proto.String(peer)
+		out.PeerId = new(peer)
 	}
 	if out.Service == nil {
-		out.Service = proto.Int32(serviceConversations)
+		out.Service = new(int32(serviceConversations))
 	}
-	out.ServerTs = proto.Int64(s.door.host.Millis())
+	out.ServerTs = new(s.door.host.Millis())
 	return encode(out)
 }
 

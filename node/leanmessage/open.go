@@ -7,8 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/auth"
 	"github.com/quorate/quorate/node/door"
@@ -366,7 +364,7 @@ func tokenOf(c *client) *leanpb.SessionCommand {
 		c.door().opts.Logger.Warn("a session has no token", "app", c.app, "error", err)
 		return &leanpb.SessionCommand{}
 	}
-	return &leanpb.SessionCommand{St: proto.String(token), StTtl: proto.Int32(int32(life / time.Second))}
+	return &leanpb.SessionCommand{St: new(token), StTtl: new(int32(life / time.Second))}
 }
 
 // newName makes an id: of a session, or of a client that names none.

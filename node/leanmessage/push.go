@@ -3,8 +3,6 @@ package leanmessage
 import (
 	"maps"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -75,8 +73,8 @@ func (c *client) Late() { c.socket.catchUpLater() }
 // handed to pushed.
 func (c *client) pushOf(cmd leanpb.CommandType, o leanpb.OpType) *leanpb.GenericCommand {
 	m := &leanpb.GenericCommand{
-		Cmd: cmd.Enum(), PeerId: proto.String(string(c.user)), Service: proto.Int32(serviceConversations),
-		ServerTs: proto.Int64(c.host().Millis()),
+		Cmd: cmd.Enum(), PeerId: new(string(c.user)), Service: new(int32(serviceConversations)),
+		ServerTs: new(c.host().Millis()),
 	}
 	if o != 0 {
 		m.Op = o.Enum()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/auth"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -58,7 +56,7 @@ func (s *socket) login(in *leanpb.GenericCommand) {
 		out := installation(in, leanpb.CommandType_loggedin)
 		if in.GetService() == servicePush {
 			// A client that only waits for pushes need not wait.
-			out.LoggedinMessage = &leanpb.LoggedinCommand{PushDisabled: proto.Bool(true)}
+			out.LoggedinMessage = &leanpb.LoggedinCommand{PushDisabled: new(true)}
 		}
 		s.queue(s.reply(in, "", out))
 	})
@@ -71,7 +69,7 @@ func (s *socket) logout(in *leanpb.GenericCommand) {
 
 // installation begins a reply to an installation, whose service it has.
 func installation(in *leanpb.GenericCommand, cmd leanpb.CommandType) *leanpb.GenericCommand {
-	return &leanpb.GenericCommand{Cmd: cmd.Enum(), InstallationId: in.InstallationId, Service: proto.Int32(in.GetService())}
+	return &leanpb.GenericCommand{Cmd: cmd.Enum(), InstallationId: in.InstallationId, Service: new(in.GetService())}
 }
 
 // sessionCommands are the commands about sessions, but for those that are the

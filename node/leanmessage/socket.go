@@ -168,6 +168,6 @@ func (s *socket) forget(c *client) {
 // goaway asks the client to go to another node.
 func (s *socket) goaway() {
 	s.queue(encode(&leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_goaway.Enum(), Service: proto.Int32(serviceConversations), ServerTs: proto.Int64(s.door.host.Millis()),
+		Cmd: leanpb.CommandType_goaway.Enum(), Service: new(int32(serviceConversations)), ServerTs: new(s.door.host.Millis()),
 	}))
 }

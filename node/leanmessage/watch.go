@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -33,9 +31,10 @@ func tagTaken(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 	if c.tag == "" || e.Tag != c.tag {
 		return nil
 	}
-	c.run(func(context.Context) {
+	c.run(func(ctx context.Context) {
+		// It may be the session's own login, of which the answer is still on its way.
 		if now := c.now(); e.Login > now.login {
-			watch{c}.lostTag(e.Device)
+			watch{c}.check(ctx)
 		}
 	})
 	return nil
@@ -59,7 +58,7 @@ func (c watch) lostTag(device string) {
 // expel ends a session and tells its client why. The socket stays, for others.
 func (c watch) expel(code int, reason string) {
 	m := c.pushOf(leanpb.CommandType_session, leanpb.OpType_closed)
-	m.SessionMessage = &leanpb.SessionCommand{Code: proto.Int32(int32(code)), Reason: proto.String(reason)}
+	m.SessionMessage = &leanpb.SessionCommand{Code: new(int32(code)), Reason: new(reason)}
 	c.out.sendLast(c.socket, pushed(m))
 	c.finish(false)
 }
