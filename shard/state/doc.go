@@ -31,9 +31,15 @@
 //
 //   - A log's offsets and a conversation's sequences are 1, 2, 3 … without gaps.
 //   - Message timestamps never go down as sequences go up.
+//   - Of the entries of a conversation that are not messages, those of a later
+//     command have a later time: who knows up to when he has seen them knows all.
 //   - Between two rows of a conversation's non-message entries, offsets and
 //     sequences run in parallel: the message at an offset is found without an index.
 //   - What a command changes lies under the one slot the command is for.
 //   - A command whose token is remembered changes nothing: its answer is the
 //     first one's.
+//
+// A durable form that has grown says what is new in a later version, in more flags
+// or, of a command, after all else; and only where something is new. So old rows
+// and old commands are read, and what does not use what is new is written as ever.
 package state

@@ -26,6 +26,7 @@ type modelMessage struct {
 	mentions   []wire.UserID
 	mentionAll bool
 	recalled   bool
+	deleted    bool
 }
 
 func (m *modelMessage) isFor(user wire.UserID) bool {
@@ -33,7 +34,7 @@ func (m *modelMessage) isFor(user wire.UserID) bool {
 }
 
 func (m *modelMessage) mentionsUser(user wire.UserID) bool {
-	if m.recalled || m.from == user || !m.isFor(user) {
+	if m.recalled || m.deleted || m.from == user || !m.isFor(user) {
 		return false
 	}
 	return m.mentionAll || slices.Contains(m.mentions, user)
@@ -44,7 +45,7 @@ func (m *unreadModel) unread(user wire.UserID) Unread {
 	u := Unread{Read: read, Last: wire.Seq(len(m.messages))}
 	for seq := max(read, m.floor) + 1; seq <= u.Last; seq++ {
 		one := &m.messages[seq-1]
-		if !one.recalled && one.from != user && one.isFor(user) {
+		if !one.recalled && !one.deleted && one.from != user && one.isFor(user) {
 			u.Count++
 		}
 		u.Mentioned = u.Mentioned || one.mentionsUser(user)
@@ -182,14 +183,21 @@ func (p *unreadPlay) mentions() (users []wire.UserID, all bool) {
 	}
 }
 
-// change recalls or edits a message that is still there.
+// change recalls, edits or deletes a message that is still there.
 func (p *unreadPlay) change(last int, recall bool) string {
 	if last == int(p.model.floor) {
 		return "nothing to change"
 	}
 	seq := last - 1 - min(p.rng.IntN(last-int(p.model.floor)), p.rng.IntN(30))
 	m := &p.model.messages[seq]
-	if recall {
+	switch {
+	case p.rng.IntN(4) == 0:
+		p.w.done("", &DeleteMessage{Conversation: p.id, ID: m.id})
+		m.deleted = true
+		return fmt.Sprintf("delete %d", seq+1)
+	case m.deleted:
+		return "nobody changes what is deleted"
+	case recall:
 		p.w.done("", &RecallMessage{Conversation: p.id, ID: m.id})
 		m.recalled = true
 		return fmt.Sprintf("recall %d", seq+1)
