@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/leanmessage"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
@@ -18,23 +16,23 @@ import (
 )
 
 func tagged(tag, device string) func(*leanpb.SessionCommand) {
-	return func(m *leanpb.SessionCommand) { m.Tag, m.DeviceId = proto.String(tag), proto.String(device) }
+	return func(m *leanpb.SessionCommand) { m.Tag, m.DeviceId = new(tag), new(device) }
 }
 
 // returning is how a client comes back: with its token and nothing else.
 func returning(st string) func(*leanpb.SessionCommand) {
-	return func(m *leanpb.SessionCommand) { m.DeviceId, m.R, m.St = nil, proto.Bool(true), proto.String(st) }
+	return func(m *leanpb.SessionCommand) { m.DeviceId, m.R, m.St = nil, new(true), new(st) }
 }
 
 // tryOpen opens a session that may be refused.
 func (c *testCluster) tryOpen(user string, at *testNode, change ...func(*leanpb.SessionCommand)) *leanpb.GenericCommand {
 	c.t.Helper()
-	m := &leanpb.SessionCommand{ConfigBitmap: proto.Int64(0xbb)}
+	m := &leanpb.SessionCommand{ConfigBitmap: new(int64(0xbb))}
 	for _, f := range change {
 		f(m)
 	}
 	return c.lean(user, at, transport.LeanProtobuf3).ask(&leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_open.Enum(), AppId: proto.String(testApp), PeerId: proto.String(user), SessionMessage: m,
+		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_open.Enum(), AppId: new(testApp), PeerId: new(user), SessionMessage: m,
 	})
 }
 

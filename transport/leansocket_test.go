@@ -41,17 +41,34 @@ func openLeanDoor(t *testing.T, opts EdgeOptions, serve func(*LeanSocket)) *lean
 
 func (d *leanDoor) dial(t *testing.T, query string, subprotocols ...string) *websocket.Conn {
 	t.Helper()
-	conn, resp, err := d.try(query, subprotocols...)
+	conn, err := d.try(query, subprotocols...)
 	if err != nil {
-		t.Fatalf("dial: %v, %v", err, resp)
+		t.Fatalf("dial: %v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
-func (d *leanDoor) try(query string, subprotocols ...string) (*websocket.Conn, *http.Response, error) {
+// leanRefusal is what a door answers instead of a WebSocket.
+type leanRefusal struct {
+	status int
+	text   string
+}
+
+func (r *leanRefusal) Error() string { return fmt.Sprintf("%d %s", r.status, r.text) }
+
+func (d *leanDoor) try(query string, subprotocols ...string) (*websocket.Conn, error) {
 	dialer := websocket.Dialer{Subprotocols: subprotocols}
-	return dialer.Dial(d.url+query, nil)
+	conn, resp, err := dialer.Dial(d.url+query, nil)
+	if resp == nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err != nil {
+		text, _ := io.ReadAll(resp.Body)
+		return nil, &leanRefusal{resp.StatusCode, string(text)}
+	}
+	return conn, nil
 }
 
 // echoLean writes back what it reads, and closes as a door does.
@@ -103,13 +120,9 @@ func TestLM_Trap1_TheOfferedSubprotocolIsEchoed(t *testing.T) {
 func TestUnknownSubprotocolIsRefusedWithAWord(t *testing.T) {
 	d := openLeanDoor(t, EdgeOptions{}, func(*LeanSocket) { t.Error("served") })
 	for query, offered := range map[string][]string{"": {"lc.json.3"}, "?subprotocol=lc.json.3": nil} {
-		_, resp, err := d.try(query, offered...)
-		if err == nil || resp == nil {
-			t.Fatalf("%v: %v, %v", offered, resp, err)
-		}
-		text, _ := io.ReadAll(resp.Body)
-		if resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "lc.protobuf2.3") {
-			t.Errorf("%v: %d %s", offered, resp.StatusCode, text)
+		_, err := d.try(query, offered...)
+		if r, ok := errors.AsType[*leanRefusal](err); !ok || r.status != http.StatusBadRequest || !strings.Contains(r.text, "lc.protobuf2.3") {
+			t.Errorf("%v: %v", offered, err)
 		}
 	}
 }
@@ -239,9 +252,9 @@ func TestStrangersHavePlacesUntilTheySignIn(t *testing.T) {
 	})
 	d.dial(t, "", LeanProtobuf3)
 	d.dial(t, "", LeanProtobuf3)
-	_, resp, err := d.try("", LeanProtobuf3)
-	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Fatalf("a third stranger: %v, %v", resp, err)
+	_, err := d.try("", LeanProtobuf3)
+	if r, ok := errors.AsType[*leanRefusal](err); !ok || r.status != http.StatusServiceUnavailable {
+		t.Fatalf("a third stranger: %v", err)
 	}
 	signIn <- struct{}{}
 	<-signedIn
@@ -299,7 +312,7 @@ func TestSilenceIsBrokenByPings(t *testing.T) {
 			Subprotocols: []string{LeanProtobuf3},
 			NetDial:      func(string, string) (net.Conn, error) { return ours, nil },
 		}
-		conn, _, err := dialer.Dial("ws://door/", nil)
+		conn, _, err := dialer.Dial("ws://door/", nil) //nolint:bodyclose // of a WebSocket there is none
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,15 +23,15 @@ func FuzzCommands(f *testing.F) {
 	}
 	d := New(nil, Options{})
 	for o := range d.commands {
-		m := &leanpb.GenericCommand{Cmd: o.cmd.Enum(), I: proto.Int32(1)}
+		m := &leanpb.GenericCommand{Cmd: o.cmd.Enum(), I: new(int32(1))}
 		if o.op != 0 {
 			m.Op = o.op.Enum()
 		}
 		f.Add(seed(m), []byte{})
-		m.ConvMessage = &leanpb.ConvCommand{M: []string{"tom", "jerry"}, Attr: &leanpb.JsonObjectMessage{Data: proto.String(`{"name":"x"}`)}}
-		m.DirectMessage = &leanpb.DirectCommand{Cid: proto.String("5a0000000000000000000000"), Msg: proto.String("x")}
-		m.LogsMessage = &leanpb.LogsCommand{Cid: proto.String("5a0000000000000000000000"), L: proto.Int32(5)}
-		m.PatchMessage = &leanpb.PatchCommand{Patches: []*leanpb.PatchItem{{Cid: proto.String("5a0000000000000000000000"), Mid: proto.String("m")}}}
+		m.ConvMessage = &leanpb.ConvCommand{M: []string{"tom", "jerry"}, Attr: &leanpb.JsonObjectMessage{Data: new(`{"name":"x"}`)}}
+		m.DirectMessage = &leanpb.DirectCommand{Cid: new("5a0000000000000000000000"), Msg: new("x")}
+		m.LogsMessage = &leanpb.LogsCommand{Cid: new("5a0000000000000000000000"), L: new(int32(5))}
+		m.PatchMessage = &leanpb.PatchCommand{Patches: []*leanpb.PatchItem{{Cid: new("5a0000000000000000000000"), Mid: new("m")}}}
 		f.Add(seed(m), []byte{0x08, 0x0e, 0x28, 0x02})
 	}
 	f.Add([]byte{}, []byte{0x08, 0x00, 0x10, 0x01})
@@ -68,7 +68,7 @@ func FuzzCommands(f *testing.F) {
 func (p *peer) drain(want map[int32]int) {
 	p.t.Helper()
 	const last = -7
-	echo, _ := proto.Marshal(&leanpb.GenericCommand{Cmd: leanpb.CommandType_echo.Enum(), I: proto.Int32(last)})
+	echo, _ := proto.Marshal(&leanpb.GenericCommand{Cmd: leanpb.CommandType_echo.Enum(), I: new(int32(last))})
 	select {
 	case p.conn.in <- echo:
 	case <-p.conn.ended:

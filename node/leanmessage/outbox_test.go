@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -129,7 +127,7 @@ func TestManyRequestsAtOnce(t *testing.T) {
 		for i := range n {
 			in := command2(sessionCmd, leanpb.OpType_query)
 			in.SessionMessage = &leanpb.SessionCommand{SessionPeerIds: []string{"tom"}}
-			in.I = proto.Int32(int32(1000 + i))
+			in.I = new(int32(1000 + i))
 			p.send(in)
 		}
 	})

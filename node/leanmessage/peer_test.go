@@ -169,7 +169,7 @@ func (p *peer) send(in *leanpb.GenericCommand) {
 func (p *peer) ask(in *leanpb.GenericCommand) *leanpb.GenericCommand {
 	p.t.Helper()
 	p.last++
-	in.I = proto.Int32(p.last)
+	in.I = new(p.last)
 	p.send(in)
 	for {
 		m := p.read()
@@ -262,11 +262,11 @@ func (p *peer) open(user string, change ...func(*leanpb.SessionCommand)) *leanpb
 // opening1 is a command to open a session.
 func opening1(user string, change ...func(*leanpb.SessionCommand)) *leanpb.GenericCommand {
 	in := command2(leanpb.CommandType_session, leanpb.OpType_open)
-	in.AppId = proto.String(testApp)
+	in.AppId = new(testApp)
 	if user != "" {
-		in.PeerId = proto.String(user)
+		in.PeerId = new(user)
 	}
-	in.SessionMessage = &leanpb.SessionCommand{Ua: proto.String("test"), ConfigBitmap: proto.Int64(0xbb)}
+	in.SessionMessage = &leanpb.SessionCommand{Ua: new("test"), ConfigBitmap: new(int64(0xbb))}
 	for _, c := range change {
 		c(in.SessionMessage)
 	}

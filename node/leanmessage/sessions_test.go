@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -16,13 +14,13 @@ import (
 const sessionCmd = leanpb.CommandType_session
 
 func withTag(tag, device string) func(*leanpb.SessionCommand) {
-	return func(m *leanpb.SessionCommand) { m.Tag, m.DeviceId = proto.String(tag), proto.String(device) }
+	return func(m *leanpb.SessionCommand) { m.Tag, m.DeviceId = new(tag), new(device) }
 }
 
-func comesBack(m *leanpb.SessionCommand) { m.R = proto.Bool(true) }
+func comesBack(m *leanpb.SessionCommand) { m.R = new(true) }
 
 func withToken(st string) func(*leanpb.SessionCommand) {
-	return func(m *leanpb.SessionCommand) { m.St, m.R = proto.String(st), proto.Bool(true) }
+	return func(m *leanpb.SessionCommand) { m.St, m.R = new(st), new(true) }
 }
 
 func TestLM002_OpenedHasAllThatClientsNeed(t *testing.T) {
@@ -80,14 +78,14 @@ func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	in := opening1("tom")
-	in.AppId = proto.String("no-such-app")
+	in.AppId = new("no-such-app")
 	p.send(in)
 	p.wantClosed(CodeAppNotAvailable)
 
 	p = w.dial()
 	p.open("tom")
 	in = opening1("jerry")
-	in.AppId = proto.String("another-app")
+	in.AppId = new("another-app")
 	p.send(in)
 	p.wantClosed(CodeAppNotAvailable)
 }
@@ -98,7 +96,7 @@ func TestLM101_Signatures(t *testing.T) {
 	sign := func(user string, at int64) func(*leanpb.SessionCommand) {
 		return func(m *leanpb.SessionCommand) {
 			a := leansign.Action{Verb: leansign.Login, App: testApp, Client: user}
-			m.T, m.N, m.S = proto.Int64(at), proto.String("nonce"), proto.String(leansign.Sign(testMaster, a, at, "nonce"))
+			m.T, m.N, m.S = new(at), new("nonce"), new(leansign.Sign(testMaster, a, at, "nonce"))
 		}
 	}
 	st := w.dial().open("tom", sign("tom", now)).GetSessionMessage().GetSt()
@@ -121,7 +119,7 @@ func TestLM101_Signatures(t *testing.T) {
 	}
 	off := newWorld(t, Options{})
 	off.dial().open("tom", func(m *leanpb.SessionCommand) {
-		m.S, m.T, m.N = proto.String("signature"), proto.Int64(1), proto.String("n")
+		m.S, m.T, m.N = new("signature"), new(int64(1)), new("n")
 	})
 }
 
@@ -221,7 +219,7 @@ func TestLM014_AKickSaysWhy(t *testing.T) {
 }
 
 func withPeer(in *leanpb.GenericCommand, user string) *leanpb.GenericCommand {
-	in.PeerId = proto.String(user)
+	in.PeerId = new(user)
 	return in
 }
 
@@ -273,7 +271,7 @@ func TestLM008_Refresh(t *testing.T) {
 	refresh := func(st string) *leanpb.GenericCommand {
 		in := command2(sessionCmd, leanpb.OpType_refresh)
 		if in.SessionMessage = (&leanpb.SessionCommand{}); st != "" {
-			in.SessionMessage.St = proto.String(st)
+			in.SessionMessage.St = new(st)
 		}
 		return p.ask(in)
 	}
@@ -299,7 +297,7 @@ func TestReports(t *testing.T) {
 	p := w.dial()
 	p.open("tom")
 	in := command2(leanpb.CommandType_report, leanpb.OpType_upload)
-	in.ReportMessage = &leanpb.ReportCommand{Initiative: proto.Bool(true), Type: proto.String("token"), Data: proto.String("00ff")}
+	in.ReportMessage = &leanpb.ReportCommand{Initiative: new(true), Type: new("token"), Data: new("00ff")}
 	if got := line(p.ask(in)); got != "report/uploaded i=2 peer=tom" {
 		t.Errorf("report: %s", got)
 	}
@@ -309,9 +307,9 @@ func TestLM008_EchoMirrorsI(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	echo := leanpb.CommandType_echo.Enum()
-	p.send(&leanpb.GenericCommand{Cmd: echo, I: proto.Int32(-65535)})
-	p.send(&leanpb.GenericCommand{Cmd: echo, I: proto.Int32(0)})
-	p.send(&leanpb.GenericCommand{Cmd: echo, AppId: proto.String(testApp), PeerId: proto.String("tom")})
+	p.send(&leanpb.GenericCommand{Cmd: echo, I: new(int32(-65535))})
+	p.send(&leanpb.GenericCommand{Cmd: echo, I: new(int32(0))})
+	p.send(&leanpb.GenericCommand{Cmd: echo, AppId: new(testApp), PeerId: new("tom")})
 	p.want("echo i=-65535", "echo i=0", "echo")
 }
 
@@ -319,7 +317,7 @@ func TestLiveQueryAndPushLogins(t *testing.T) {
 	w := newWorld(t, Options{LoginTimeout: 200 * time.Millisecond})
 	p := w.dial()
 	in := &leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_login.Enum(), AppId: proto.String(testApp), InstallationId: proto.String("i1"), Service: proto.Int32(1), I: proto.Int32(7),
+		Cmd: leanpb.CommandType_login.Enum(), AppId: new(testApp), InstallationId: new("i1"), Service: new(int32(1)), I: new(int32(7)),
 	}
 	p.send(in)
 	m := p.read()
@@ -335,11 +333,11 @@ func TestLiveQueryAndPushLogins(t *testing.T) {
 	p.last = 7
 	p.open("tom") // afterwards
 	out := &leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_logout.Enum(), AppId: proto.String(testApp), InstallationId: proto.String("i1"), Service: proto.Int32(1),
+		Cmd: leanpb.CommandType_logout.Enum(), AppId: new(testApp), InstallationId: new("i1"), Service: new(int32(1)),
 	}
 	if m := p.ask(out); line(m) != "loggedout i=9" || m.GetService() != 1 {
 		t.Errorf("a logout: %v", m)
 	}
-	p.send(&leanpb.GenericCommand{Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Ids: []string{"x"}}, I: proto.Int32(99)})
+	p.send(&leanpb.GenericCommand{Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Ids: []string{"x"}}, I: new(int32(99))})
 	p.wantSilence()
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -22,7 +20,7 @@ func TestLM004_CommandsNameASessionOrMeanTheFirst(t *testing.T) {
 	query := func(user string) *leanpb.GenericCommand {
 		in := command2(sessionCmd, leanpb.OpType_query)
 		if user != "" {
-			in.PeerId = proto.String(user)
+			in.PeerId = new(user)
 		}
 		return in
 	}
@@ -66,12 +64,12 @@ func TestTrap3_IIsMirroredWhateverItIs(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	in := opening1("tom")
-	in.I = proto.Int32(-65535)
+	in.I = new(int32(-65535))
 	p.send(in)
 	p.want("session/opened i=-65535 peer=tom")
 	query := command2(sessionCmd, leanpb.OpType_query)
 	for i, want := range map[int32]string{0: "session/query_result i=0 peer=tom", -1: "session/query_result i=-1 peer=tom", 65535: "session/query_result i=65535 peer=tom"} {
-		query.I = proto.Int32(i)
+		query.I = new(i)
 		p.send(query)
 		p.want(want)
 	}

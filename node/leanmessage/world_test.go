@@ -38,7 +38,7 @@ type world struct {
 	hub    *tail.Hub
 	edge   *tail.Edge
 	tasks  sync.WaitGroup
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the tasks, which end with the world
 	serves sync.WaitGroup
 	hubs   sync.WaitGroup
 
