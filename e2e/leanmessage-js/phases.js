@@ -9,6 +9,7 @@ const signed = { 'sign.login': 'on', 'sign.conversation': 'on', 'sign.history': 
 export const phases = [
   { directory: 'limits', settings: {} },
   { directory: 'default', settings: unhurried },
+  { directory: 'broadcasts', settings: unhurried },
   { directory: 'switched', settings: { ...unhurried, ...features } },
   { directory: 'signed', settings: { ...unhurried, blacklist: 'on', ...signed } },
   { directory: 'browser', settings: unhurried, together: 1, kill: false, wants: process.env.CHROMIUM ?? '/usr/bin/chromium' },

@@ -5,11 +5,11 @@ import { describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { Device, patience } from './device.js';
 import { Front, place } from './front.js';
-import { versions, typedMessages } from './sdk.js';
+import { Event, versions, typedMessages } from './sdk.js';
 import { insist } from './steadfast.js';
 
 export * from './sdk.js';
-export { assert, patience };
+export { assert, insist, patience };
 
 const { nodes, app, control } = JSON.parse(process.env.QUORATE_E2E ?? '{"nodes":[]}');
 const killing = Boolean(process.env.KILL);
@@ -110,12 +110,16 @@ export class World {
     const [first, ...others] = devices;
     const made = await first.im.createConversation({ members: others.map((d) => d.id), unique: false, ...properties });
     const rooms = [made, ...(await Promise.all(others.map((d) => d.im.getConversation(made.id))))];
+    // Until the SDKs have heard of it, they ask for it, and an older answer may come in between.
+    const told = (device) => device.all(Event.MEMBERS_JOINED, (_, where) => where.id === made.id).length > 0;
+    await until('all are told of the conversation', () => devices.every(told));
     return { devices, rooms };
   }
 
   /** A TCP link to a node that can be cut. */
   async link(node = 0) {
-    const link = await new Front([place(nodes[node].http)]).listen();
+    const behind = killing ? [...nodes.slice(node), ...nodes.slice(0, node)] : [nodes[node]];
+    const link = await new Front(behind.map(({ http }) => place(http))).listen();
     this.#links.push(link);
     return link;
   }

@@ -10,19 +10,21 @@ const conversationCalls = [
 ];
 
 // Refusals that pass by themselves while a shard has no leader.
-const passing = new Set([4200, 4300, 4301]);
+const passing = new Set([4200, 4300, 4301, 4310, 4311]);
 
 /** A plugin that makes a device's calls again until they are answered. */
 export function steadfast(device, patience) {
   const conversations = new Set();
+  let last; // the device's client
   return {
     name: 'steadfast',
     onConversationCreate(conversation) {
       conversations.add(conversation);
-      for (const name of conversationCalls) again(conversation, name, patience);
+      for (const name of conversationCalls) again(conversation, name, patience, () => last);
     },
     onIMClientCreate(client) {
-      for (const name of clientCalls) again(client, name, patience);
+      last = client;
+      for (const name of clientCalls) again(client, name, patience, () => client);
       client.on('reconnect', () => {
         for (const conversation of conversations) catchUp(device, client, conversation).catch(() => {});
       });
@@ -30,12 +32,16 @@ export function steadfast(device, patience) {
   };
 }
 
-/** Makes a call again while it fails without an answer. */
-export async function insist(call, patience) {
+/**
+ * Makes a call again while it fails without an answer. The SDKs let a call wait
+ * for its time to end when the connection is lost, so if they are told whose
+ * connection it is, they need not.
+ */
+export async function insist(call, patience, client) {
   const until = Date.now() + patience;
   for (;;) {
     try {
-      return await call();
+      return await (client ? unlessLost(call, client) : call());
     } catch (error) {
       const answered = typeof error.code === 'number' && !passing.has(error.code);
       const ours = error instanceof TypeError || error.name === 'AssertionError';
@@ -45,11 +51,21 @@ export async function insist(call, patience) {
   }
 }
 
-function again(object, name, patience) {
+function unlessLost(call, client) {
+  return new Promise((resolve, reject) => {
+    const lost = () => reject(new Error('the connection is lost'));
+    client.once('disconnect', lost);
+    call()
+      .then(resolve, reject)
+      .finally(() => client.off('disconnect', lost));
+  });
+}
+
+function again(object, name, patience, client) {
   const call = object[name];
   if (typeof call !== 'function') return;
   Object.defineProperty(object, name, {
-    value: (...args) => insist(() => call.apply(object, args), patience),
+    value: (...args) => insist(async () => call.apply(object, args), patience, client()),
     writable: true,
     configurable: true,
     enumerable: false,

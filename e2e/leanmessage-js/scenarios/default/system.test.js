@@ -63,19 +63,6 @@ area('system conversations', () => {
     assert.deepEqual(jerrys.map((m) => m.text), ['all']);
   });
 
-  scenario('LM-56 a broadcast to all users', async (world) => {
-    const id = await service(world);
-    const w = world.id('to everybody');
-    const tom = await world.open('tom');
-    await world.rest('POST', '/1.2/rtm/broadcasts', { from_client: 'editor', conv_id: id, message: words(w) });
-    await tom.next(Event.MESSAGE, says(w));
-    const late = await world.open('late');
-    await until('who comes later has it', async () => {
-      const there = await late.im.getConversation(id);
-      return (await there.queryMessages()).some((m) => m.text === w);
-    });
-  });
-
   scenario('LM-57 what a user writes to a service, no other user sees', async (world) => {
     const id = await service(world);
     const [tom, jerry] = await world.opened('tom', 'jerry');

@@ -1,14 +1,13 @@
 // What holds when a node dies: the one that a client is on, and the one that
 // leads the shard which knows.
-import { area, assert, Event, of, says, scenario, tell, text, until } from '../../lib/scenario.js';
+import { area, assert, Event, insist, of, says, scenario, tell, text, until } from '../../lib/scenario.js';
 
 const soon = 40_000;
 
 /** A client that no node's death can cut off: its socket goes to any node that lives. */
-async function steady(world, name, options = {}) {
+async function steady(world, name) {
   const link = await world.link(0);
   link.targets = world.nodes.map(({ http }) => ({ host: '127.0.0.1', port: Number(new URL(http).port) }));
-  if (options.first) link.targets.unshift(link.targets[options.first]);
   return world.open(name, { at: { link, node: 0 } });
 }
 
@@ -26,11 +25,9 @@ area('outages', () => {
   scenario('LM-70 the will of a client whose node dies is sent', async (world) => {
     const jerry = await steady(world, 'jerry');
     const tom = await world.open('tom', { at: { node: 2 } });
-    tom.realtime.retry = undefined;
     const made = await tom.im.createConversation({ members: [jerry.id], unique: false });
     const will = await made.send(text(tom, 'my node has died'), { will: true });
-    const [node] = [world.nodes[2]];
-    await without(node, async () => {
+    await without(world.nodes[2], async () => {
       tom.realtime.pause();
       const [message] = await jerry.next(Event.MESSAGE, says('my node has died'), soon);
       assert.equal(message.id, will.id);
@@ -110,7 +107,7 @@ area('outages', () => {
     const talking = (async () => {
       for (let i = 0; !stop; i++) {
         const message = text(tom, `number ${i}`);
-        await until('it is sent', () => made.send(message).then(() => true, () => false), soon);
+        await insist(() => made.send(message), soon, tom.im);
         acknowledged.push(message.text);
       }
     })();

@@ -11,7 +11,7 @@ area('blacklists', () => {
     await jerry.next(Event.MEMBERS_BLOCKED, of(made, { blockedBy: tom.id, members: [mary.id] }));
     await jerry.next(Event.MEMBERS_LEFT, of(made, { members: [mary.id] }));
     await refused(4548, marys.join());
-    await refused(4401, marys.send(text(mary, 'but')));
+    await refused(4315, marys.send(text(mary, 'but')));
     const added = await made.add([mary.id, world.id('spike')]);
     assert.deepEqual(added.successfulClientIds, [world.id('spike')]);
     assert.equal(added.failures[0].code, 4548);

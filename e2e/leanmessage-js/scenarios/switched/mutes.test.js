@@ -60,9 +60,9 @@ area('mutes', () => {
 
   scenario('LM-45 LM-105 a mute for a time, by the server', async (world) => {
     const { devices: [tom, jerry], rooms: [made, jerrys] } = await world.chat(['tom', 'jerry']);
-    await world.rest('POST', `/1.2/rtm/conversations/${made.id}/temporary-silenceds`, { client_ids: [jerry.id], ttl: 60 });
+    await world.rest('POST', `/1.2/rtm/conversations/${made.id}/temporary-silenceds`, { client_id: jerry.id, ttl: 60 });
     await refused(4315, jerrys.send(text(jerry, 'but')));
-    await world.rest('DELETE', `/1.2/rtm/conversations/${made.id}/temporary-silenceds`, { client_ids: [jerry.id] });
+    await world.rest('DELETE', `/1.2/rtm/conversations/${made.id}/temporary-silenceds?client_id=${jerry.id}`);
     await jerrys.send(text(jerry, 'thanks'));
     await tom.next(Event.MESSAGE, says('thanks'));
   });
