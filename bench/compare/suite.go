@@ -32,6 +32,8 @@ func suite(d time.Duration) []group {
 			{name: "cost", args: []string{"cost", "--rate", "1000", "--warmup", "1s", "--duration", (d / 3).Round(time.Second).String()}},
 		}},
 		{section: "fanout", shards: shards, steps: fanouts(d)},
+		{section: "dialect", shards: shards, steps: dialects(d)},
+		{section: "dialectfanout", shards: shards, steps: dialectFanouts(d)},
 		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket")}},
 		{section: "sessions", shards: shards, steps: []step{connections("quic", "QUIC")}},
 		{section: "history", shards: shards, steps: []step{
@@ -89,6 +91,32 @@ func fanouts(d time.Duration) []step {
 	} {
 		all = append(all, step{name: "fanout-" + g.members, args: []string{
 			"fanout", "--groups", g.groups, "--members", g.members, "--online", g.online, "--in-flight", g.inFlight, "--transport", "ws", "--duration", d.String(),
+		}})
+	}
+	return all
+}
+
+// dialects are the same sends through both dialects.
+func dialects(d time.Duration) []step {
+	var all []step
+	for _, inFlight := range []int{64, 512} {
+		for _, dialect := range []string{"native", "leanmessage"} {
+			all = append(all, step{
+				name: fmt.Sprintf("dialect-%s-%d", dialect, inFlight), title: fmt.Sprintf("%s, %d in flight", dialect, inFlight), args: []string{
+					"ingest", "--dialect", dialect, "--conversations", "512", "--in-flight", fmt.Sprint(inFlight), "--transport", "ws", "--duration", d.String(),
+				},
+			})
+		}
+	}
+	return all
+}
+
+// dialectFanouts are the same messages told to members who speak one of them.
+func dialectFanouts(d time.Duration) []step {
+	var all []step
+	for _, dialect := range []string{"native", "leanmessage"} {
+		all = append(all, step{name: "dialect-fanout-" + dialect, title: dialect, args: []string{
+			"fanout", "--dialect", dialect, "--members", "400", "--online", "1", "--in-flight", "16", "--transport", "ws", "--duration", d.String(),
 		}})
 	}
 	return all

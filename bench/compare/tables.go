@@ -16,6 +16,8 @@ func layoutOf(section string) layout {
 	switch section {
 	case "fanout":
 		return layout{fanoutHeads(), fanoutRows}
+	case "dialectfanout":
+		return layout{append([]string{"dialect"}, fanoutHeads()...), dialectFanoutRows}
 	case "sessions":
 		return layout{sessionHeads(), sessionRows}
 	case "history":
@@ -56,6 +58,10 @@ func fanoutRows(_ string, r *report) [][]string {
 		fmt.Sprint(r.Groups), number(float64(r.Members), 0), number(float64(r.Sessions), 0), number(r.Completed, 0), number(r.Deliveries, 0),
 		number(r.Delivery.P50, 1), number(r.Delivery.P99, 1), number(r.Latency.P99, 1), number(r.DeliveryCPU, 2), fmt.Sprint(r.Missing),
 	}}
+}
+
+func dialectFanoutRows(title string, r *report) [][]string {
+	return [][]string{append([]string{title}, fanoutRows(title, r)[0]...)}
 }
 
 func sessionHeads() []string {
