@@ -202,11 +202,16 @@ func (d doorHost) Unfollow(s *tail.Subscription) { d.edge.Unsubscribe(s) }
 // Signal implements door.Log.
 func (d doorHost) Signal(s door.Signal, done func(error)) { d.signal(s, done) }
 
-// Opened implements door.Presence.
-func (d doorHost) Opened(s door.Session) { d.opened(s) }
+// Opened implements door.Presence. Of a session that is known it takes what has
+// changed.
+func (d doorHost) Opened(s door.Session) { d.sessions.open(s) }
 
-// Closed implements door.Presence.
-func (d doorHost) Closed(s door.Session, clean bool) { d.closed(s, clean) }
+// Closed implements door.Presence. Only the first call does anything.
+func (d doorHost) Closed(s door.Session, clean bool) {
+	if d.sessions.end(s) {
+		d.ended(s, clean)
+	}
+}
 
 // Online implements door.Presence.
 func (d doorHost) Online(ctx context.Context, app wire.AppID, users []wire.UserID) ([]wire.UserID, error) {

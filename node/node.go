@@ -42,10 +42,12 @@ type Node struct {
 	edge    *tail.Edge
 	backend *backend
 	disk    *diskGuard
-	options session.Options
-	nextID  atomic.Uint64
-	lean    *leanmessage.Door
-	doors   ClientDoors
+	native  struct { // of sessions of the native protocol
+		options session.Options
+		lastID  atomic.Uint64
+	}
+	lean  *leanmessage.Door
+	doors ClientDoors
 
 	peerTasks tasks // requests of other nodes that have a goroutine here
 }
@@ -72,8 +74,9 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 	if err := cfg.Validate(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
-	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(env.Logger.With("node", cfg.Node)), options: env.Sessions.WithDefaults()}
-	n.options.Renew = renewSessions
+	n := &Node{cfg: cfg, env: env, started: env.Wall(), parts: newStack(env.Logger.With("node", cfg.Node))}
+	n.native.options = env.Sessions.WithDefaults()
+	n.native.options.Renew = renewSessions
 	n.env.Logger = env.Logger.With("node", cfg.Node)
 	n.plainLogger = env.Logger
 	err := n.open(ctx)
@@ -422,7 +425,7 @@ func (n *Node) openDoors(ctx context.Context) error {
 
 // serveClient serves one connection of a client.
 func (n *Node) serveClient(conn transport.ClientConn) {
-	n.serveSession(conn, session.New(n.nextID.Add(1), conn, n.backend, &n.options))
+	n.serveSession(conn, session.New(n.native.lastID.Add(1), conn, n.backend, &n.native.options))
 }
 
 // serveSession serves a session, in one goroutine after another. The doors close

@@ -63,17 +63,6 @@ func decodeLost(b []byte) (lostSession, error) {
 	return l, r.Close()
 }
 
-// opened notes a session of another door. Of one that is known it takes what has
-// changed.
-func (b *backend) opened(s door.Session) { b.sessions.open(s) }
-
-// closed forgets it. Only the first call does anything.
-func (b *backend) closed(s door.Session, clean bool) {
-	if b.sessions.end(s) {
-		b.ended(s, clean)
-	}
-}
-
 // ended has the user's shard give back what a session held that has ended: its
 // user wished it, or it was lost.
 func (b *backend) ended(s door.Session, clean bool) {

@@ -54,7 +54,7 @@ func (c *testCluster) opened(n *testNode, s door.Session) {
 	if err := b.change(c.t.Context(), "session.open", state.Header{App: s.App, Actor: s.User}, login); err != nil {
 		c.t.Fatal(err)
 	}
-	b.opened(s)
+	doorHost{backend: b}.Opened(s)
 	following := make(chan error, 1)
 	_, err := b.edge.Subscribe(tail.Request{
 		Log: state.LogKey{App: s.App, User: s.User}, User: s.User, FromEnd: true, Sink: &watcher{b: b}, Set: &tail.Set{},
@@ -109,15 +109,15 @@ func TestLM005_TagOfAnotherDoor(t *testing.T) {
 
 		s.Name = "s2"
 		c.opened(edge, s)
-		edge.node.backend.closed(s, true)
-		edge.node.backend.closed(s, true)
+		doorHost{backend: edge.node.backend}.Closed(s, true)
+		doorHost{backend: edge.node.backend}.Closed(s, true)
 		time.Sleep(time.Second) // of the bubble's clock
 		if holder := c.tagHolder("tom", "phone"); holder != "" {
 			t.Errorf("after the end the tag is held by %q", holder)
 		}
 		s.Name = "s3"
 		c.opened(edge, s)
-		edge.node.backend.closed(s, false)
+		doorHost{backend: edge.node.backend}.Closed(s, false)
 		time.Sleep(time.Second) // of the bubble's clock
 		if holder := c.tagHolder("tom", "phone"); holder != "" {
 			t.Errorf("after the loss the tag is held by %q", holder)

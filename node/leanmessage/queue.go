@@ -3,6 +3,7 @@ package leanmessage
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/quorate/quorate/transport"
@@ -28,161 +29,172 @@ type queue struct {
 	reason   string
 }
 
+// writer writes what is queued for a socket. It has a goroutine only while there
+// is something to write.
+type writer struct {
+	conn    Conn
+	opts    *Options
+	ended   func() // called when the socket closes
+	catchUp func() // has the sessions catch up, once there is room
+	writers sync.WaitGroup
+
+	mu sync.Mutex
+	q  queue // guarded by mu
+}
+
 // queue queues a message that always fits: what clients can have outstanding is
 // bounded otherwise. None is nothing.
-func (s *socket) queue(frame []byte) {
+func (w *writer) queue(frame []byte) {
 	if frame == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.queueLocked(transport.LeanMessage{Head: frame})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queueLocked(transport.LeanMessage{Head: frame})
 }
 
 // push queues pushes, all or none. It returns false when there is no room: then
 // the sessions catch up once the queue is written. A closed socket takes and
 // drops everything.
-func (s *socket) push(out []outgoing, always bool) bool {
+func (w *writer) push(out []outgoing, always bool) bool {
 	size := sizeOf(out)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !always && s.q.bytes > 0 && s.q.bytes+size > s.door.opts.MaxQueueBytes {
-		s.q.late = true
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !always && w.q.bytes > 0 && w.q.bytes+size > w.opts.MaxQueueBytes {
+		w.q.late = true
 		return false
 	}
 	for i := range out {
 		if out[i].size() == 0 {
 			continue // only something to wait for
 		}
-		s.queueLocked(transport.LeanMessage{Head: out[i].head, Body: out[i].body})
+		w.queueLocked(transport.LeanMessage{Head: out[i].head, Body: out[i].body})
 	}
 	return true
 }
 
-func (s *socket) queueLocked(m transport.LeanMessage) {
-	if s.q.closing {
+func (w *writer) queueLocked(m transport.LeanMessage) {
+	if w.q.closing {
 		return
 	}
-	s.q.messages = append(s.q.messages, m)
-	s.q.bytes += m.Len()
-	s.q.unsent += m.Len()
-	s.startLocked()
+	w.q.messages = append(w.q.messages, m)
+	w.q.bytes += m.Len()
+	w.q.unsent += m.Len()
+	w.startLocked()
 }
 
-func (s *socket) startLocked() {
-	if !s.q.writing {
-		s.q.writing = true
-		s.writers.Go(s.drain)
+func (w *writer) startLocked() {
+	if !w.q.writing {
+		w.q.writing = true
+		w.writers.Go(w.drain)
 	}
 }
 
 // catchUpLater has the sessions catch up once the queue is written.
-func (s *socket) catchUpLater() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.q.closing {
-		s.q.late = true
-		s.startLocked()
+func (w *writer) catchUpLater() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.q.closing {
+		w.q.late = true
+		w.startLocked()
 	}
 }
 
 // awaitRoom waits while too much is unsent: who does not take what he asked for
 // is not listened to. It returns false when the socket is closing.
-func (s *socket) awaitRoom() bool {
+func (w *writer) awaitRoom() bool {
 	for {
-		s.mu.Lock()
-		if s.q.closing || s.q.unsent <= s.door.opts.MaxQueueBytes {
-			defer s.mu.Unlock()
-			return !s.q.closing
+		w.mu.Lock()
+		if w.q.closing || w.q.unsent <= w.opts.MaxQueueBytes {
+			defer w.mu.Unlock()
+			return !w.q.closing
 		}
-		if s.q.room == nil {
-			s.q.room = make(chan struct{})
+		if w.q.room == nil {
+			w.q.room = make(chan struct{})
 		}
-		room := s.q.room
-		s.mu.Unlock()
+		room := w.q.room
+		w.mu.Unlock()
 		<-room
 	}
 }
 
-func (s *socket) wakeLocked() {
-	if s.q.room != nil {
-		close(s.q.room)
-		s.q.room = nil
+func (w *writer) wakeLocked() {
+	if w.q.room != nil {
+		close(w.q.room)
+		w.q.room = nil
 	}
 }
 
 // close ends the socket after what is queued has been written. Only the first
 // call does anything.
-func (s *socket) close(status int, reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.q.closing {
+func (w *writer) close(status int, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.q.closing {
 		return
 	}
-	s.q.closing, s.q.status, s.q.reason = true, status, reason
-	s.end()
-	s.wakeLocked()
-	s.startLocked()
+	w.q.closing, w.q.status, w.q.reason = true, status, reason
+	w.ended()
+	w.wakeLocked()
+	w.startLocked()
 }
 
 // drain writes what is queued, in as few writes as it can, until there is
 // nothing left. At most one runs.
-func (s *socket) drain() {
+func (w *writer) drain() {
 	for {
 		// Whoever else has something for this socket and is ready to run queues it
 		// first: on a busy node more messages go in one write.
 		runtime.Gosched()
-		s.mu.Lock()
-		batch, size, late := s.q.messages, s.q.bytes, s.q.late
-		s.q.messages, s.q.spare = s.q.spare[:0], nil
-		s.q.bytes = 0
+		w.mu.Lock()
+		batch, size, late := w.q.messages, w.q.bytes, w.q.late
+		w.q.messages, w.q.spare = w.q.spare[:0], nil
+		w.q.bytes = 0
 		if len(batch) == 0 && !late {
-			s.finishLocked() // unlocks
+			w.finishLocked() // unlocks
 			return
 		}
 		if len(batch) == 0 {
-			s.q.late = false
+			w.q.late = false
 		}
-		s.mu.Unlock()
+		w.mu.Unlock()
 
 		if len(batch) == 0 {
-			for _, c := range s.sessions() {
-				c.logs.CatchUp()
-			}
+			w.catchUp()
 			continue
 		}
-		s.writeBatch(batch, size)
+		w.writeBatch(batch, size)
 	}
 }
 
-func (s *socket) writeBatch(batch []transport.LeanMessage, size int) {
-	if err := s.write(batch); err != nil {
-		s.close(statusSlow, "")
-		_ = s.conn.Close(statusSlow, "too much waited to be read")
+func (w *writer) writeBatch(batch []transport.LeanMessage, size int) {
+	if err := w.write(batch); err != nil {
+		w.close(statusSlow, "")
+		_ = w.conn.Close(statusSlow, "too much waited to be read")
 	}
 	clear(batch)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.q.unsent -= size
-	s.wakeLocked()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.q.unsent -= size
+	w.wakeLocked()
 	if cap(batch) <= 64 { // a burst's slice is not kept for the idle time after it
-		s.q.spare = batch[:0]
+		w.q.spare = batch[:0]
 	}
 }
 
 // finishLocked ends drain: the connection is closed if the socket is.
-func (s *socket) finishLocked() {
-	closing, status, reason := s.q.closing, s.q.status, s.q.reason
-	s.q.writing = closing // a closed socket starts no second one
-	s.mu.Unlock()
+func (w *writer) finishLocked() {
+	closing, status, reason := w.q.closing, w.q.status, w.q.reason
+	w.q.writing = closing // a closed socket starts no second one
+	w.mu.Unlock()
 	if closing {
-		_ = s.conn.Close(status, reason)
+		_ = w.conn.Close(status, reason)
 	}
 }
 
-func (s *socket) write(batch []transport.LeanMessage) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(s.door.opts.WriteTimeout)); err != nil {
+func (w *writer) write(batch []transport.LeanMessage) error {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.opts.WriteTimeout)); err != nil {
 		return fmt.Errorf("bound the write: %w", err)
 	}
-	return s.conn.WriteMessages(batch)
+	return w.conn.WriteMessages(batch)
 }

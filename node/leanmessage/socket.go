@@ -19,11 +19,11 @@ import (
 
 // socket is one connection and the sessions on it.
 type socket struct {
+	writer
+
 	door    *Door
-	conn    Conn
-	offline bool          // it wants the messages it has missed, not how many they are
-	places  chan struct{} // one for each command that is being done
-	writers sync.WaitGroup
+	offline bool                   // it wants the messages it has missed, not how many they are
+	places  chan struct{}          // one for each command that is being done
 	steps   sync.WaitGroup         // what the reading goroutine has done elsewhere
 	tenant  atomic.Pointer[tenant] // the app that it is bound to, once it is
 
@@ -31,20 +31,19 @@ type socket struct {
 	end  context.CancelFunc
 
 	// The reading goroutine's own, and its steps'.
-	signedIn bool      // there was a session or a login
-	until    time.Time // when that is too late
+	signedIn bool // there was a session or a login
 
 	mu      sync.Mutex
-	q       queue     // guarded by mu
 	clients []*client // in the order in which they opened; guarded by mu
 }
 
 func newSocket(d *Door, conn Conn) *socket {
 	s := &socket{
-		door: d, conn: conn, places: make(chan struct{}, d.opts.MaxInFlight),
+		door: d, places: make(chan struct{}, d.opts.MaxInFlight),
 		offline: conn.Subprotocol() == transport.LeanProtobuf1 || conn.Subprotocol() == transport.LeanBase641,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.writer = writer{conn: conn, opts: &d.opts, ended: s.end, catchUp: s.catchUp}
 	return s
 }
 
@@ -62,8 +61,7 @@ func (s *socket) serve() error {
 
 // read hands commands on until the connection ends.
 func (s *socket) read() error {
-	s.until = time.Now().Add(s.door.opts.LoginTimeout)
-	if err := s.conn.SetReadDeadline(s.until); err != nil {
+	if err := s.conn.SetReadDeadline(time.Now().Add(s.door.opts.LoginTimeout)); err != nil {
 		return fmt.Errorf("bound the sign-in: %w", err)
 	}
 	for s.awaitRoom() {
@@ -163,6 +161,13 @@ func (s *socket) forget(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clients = slices.DeleteFunc(s.clients, func(o *client) bool { return o == c })
+}
+
+// catchUp has the sessions told of what they were not told for want of room.
+func (s *socket) catchUp() {
+	for _, c := range s.sessions() {
+		c.logs.CatchUp()
+	}
 }
 
 // goaway asks the client to go to another node.
