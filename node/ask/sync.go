@@ -21,6 +21,7 @@ type Sync struct {
 // SyncUnread asks for what is not read.
 type SyncUnread struct {
 	Since int64 `json:"since,omitempty"` // only what has changed after this time, in milliseconds since 1970; 0: whatever is not 0
+	All   bool  `json:"all,omitempty"`   // whatever is not 0, too
 }
 
 // SyncChanged asks for messages that were edited or recalled.
@@ -140,7 +141,7 @@ func (q *SyncUnread) read(e executor, id wire.ConversationID, s *State) error {
 // news tells whether what is unread has changed since the time asked about: with
 // a message, with the cursor, or with a recall.
 func (q *SyncUnread) news(e executor, id wire.ConversationID, s *State) (bool, error) {
-	if q.Since == 0 {
+	if q.Since == 0 || q.All && s.Unread > 0 {
 		return s.Unread > 0, nil
 	}
 	if s.Unread > 0 {
@@ -158,8 +159,8 @@ func (q *SyncUnread) news(e executor, id wire.ConversationID, s *State) (bool, e
 			return true, nil
 		}
 	}
-	changes, err := e.st.LogSince(e.app, id, q.Since, maxChanges)
-	return slices.ContainsFunc(changes, func(c *state.Entry) bool { return c.Kind == state.EntryRecalled }), err
+	recalls, err := e.st.LogSince(e.app, id, q.Since, 1, state.EntryRecalled)
+	return len(recalls) > 0, err
 }
 
 // maxChanges is how many changes of one conversation are looked at, the newest
@@ -168,7 +169,7 @@ const maxChanges = 1000
 
 // read finds the messages that were changed, each once.
 func (q *SyncChanged) read(e executor, id wire.ConversationID, a *state.Access, s *State) error {
-	entries, err := e.st.LogSince(e.app, id, q.Since, maxChanges)
+	entries, err := e.st.LogSince(e.app, id, q.Since, maxChanges, state.EntryEdited, state.EntryRecalled)
 	if err != nil {
 		return err
 	}

@@ -201,6 +201,9 @@ func TestLM027_LogSince(t *testing.T) {
 	if entries, err := s.state.LogSince(scriptApp, "c", 0, 2); err != nil || len(entries) != 2 || entries[1].Kind != EntryMembersRemoved {
 		t.Errorf("the newest two are %v, %v", entries, err)
 	}
+	if edits, err := s.state.LogSince(scriptApp, "c", times[0], 1, EntryEdited, EntryRecalled); err != nil || len(edits) != 1 || edits[0].Stamp != times[3] {
+		t.Errorf("the newest edit is %v, %v", edits, err)
+	}
 	c, err := s.state.Conversation(scriptApp, "c")
 	if err != nil || c.Updated != times[7] || c.Patched != times[3] {
 		t.Errorf("updated at %d and patched at %d, want %d and %d; %v", c.Updated, c.Patched, times[7], times[3], err)

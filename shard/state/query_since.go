@@ -8,9 +8,9 @@ import (
 
 // LogSince returns the entries of a conversation's log that are not messages and
 // are younger than a time in milliseconds: the newest of them, in ascending order.
-// Edited and recalled messages are as they are now. It does not ask who wants to
-// know: see [Entry.For].
-func (s *Listings) LogSince(app wire.AppID, id wire.ConversationID, since int64, limit int) ([]*Entry, error) {
+// Edited and recalled messages are as they are now. Of some kinds only, if any are
+// named. It does not ask who wants to know: see [Entry.For].
+func (s *Listings) LogSince(app wire.AppID, id wire.ConversationID, since int64, limit int, kinds ...EntryKind) ([]*Entry, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
@@ -19,7 +19,7 @@ func (s *Listings) LogSince(app wire.AppID, id wire.ConversationID, since int64,
 	if r := c.live(v.stamp); r != None {
 		return nil, closeRefused(v, &RefusedError{Refusal: r})
 	}
-	entries := youngerThan(v, c.scope, tableEntry, since, limit)
+	entries := younger{v: v, scope: c.scope, table: tableEntry, kinds: kinds}.than(since, limit)
 	for _, e := range entries {
 		if e.Target != 0 {
 			e.Message = loadMessage(v, c.scope, e.Target)
@@ -35,26 +35,39 @@ func (s *Listings) UserLogSince(app wire.AppID, user wire.UserID, since int64, l
 	if err != nil {
 		return nil, err
 	}
-	entries := youngerThan(v, userScope(app, user), tableUserEntry, since, limit)
+	entries := younger{v: v, scope: userScope(app, user), table: tableUserEntry}.than(since, limit)
 	return entries, v.close()
 }
 
-// youngerThan reads a table of entries from its end. Their times never go down.
-func youngerThan(v *view, s scope, table byte, since int64, limit int) []*Entry {
+// younger reads a table of entries from its end.
+type younger struct {
+	v     *view
+	scope scope
+	table byte
+	kinds []EntryKind // none: all
+}
+
+// maxSinceLook is how many entries are looked at for those of some kinds.
+const maxSinceLook = 10_000
+
+// than returns the newest entries after a time. The times never go down.
+func (y younger) than(since int64, limit int) []*Entry {
 	var entries []*Entry
-	size := 0
-	prefix := s.key(nil, table)
-	v.scanBack(prefix, prefixEnd(prefix), func(key, value []byte) bool {
+	size, looked := 0, 0
+	prefix := y.scope.key(nil, y.table)
+	y.v.scanBack(prefix, prefixEnd(prefix), func(key, value []byte) bool {
 		e, err := decodeEntryRow(wire.Offset(lastNumber(key)), value)
 		if err != nil {
-			v.fail(err)
+			y.v.fail(err)
 			return false
 		}
-		if e.Stamp <= since || len(entries) == limit || size > pageBytes {
+		if looked++; e.Stamp <= since || len(entries) == limit || size > pageBytes || looked > maxSinceLook {
 			return false
 		}
-		entries = append(entries, e)
-		size += e.size()
+		if len(y.kinds) == 0 || slices.Contains(y.kinds, e.Kind) {
+			entries = append(entries, e)
+			size += e.size()
+		}
 		return true
 	})
 	slices.Reverse(entries)
