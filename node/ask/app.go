@@ -19,7 +19,7 @@ type AppMessages struct {
 	Start Place       `json:"start"`
 	End   Place       `json:"end"`
 	Newer bool        `json:"newer,omitempty"` // from Start on; else what is before it
-	From  wire.UserID `json:"from,omitempty"`  // only what this user has sent
+	From  wire.UserID `json:"from,omitempty"`  // only what this user has sent, to people and not to services
 	Limit int         `json:"limit"`
 }
 
@@ -124,6 +124,9 @@ func (r *appReader) take(m state.AppMessage) (full bool, err error) {
 		}
 		preset = c.Policy.Preset
 		r.presets[m.Conversation] = preset
+	}
+	if r.q.From != "" && (preset == state.PresetSystem || preset > state.PresetTemporary) {
+		return false, nil
 	}
 	r.page.Messages = append(r.page.Messages, AppMessage{Conversation: m.Conversation, Preset: preset, Message: m.Message})
 	if r.size += len(m.Body); r.size >= maxHistoryBytes {

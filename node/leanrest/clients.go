@@ -94,6 +94,9 @@ func (q *request) unread(client, shown string) (any, error) {
 			return nil, err
 		}
 		ids = []string{string(id)}
+		if thread, ok := state.ThreadOf(id, u); ok { // a service's, if it is one
+			ids = append(ids, string(thread))
+		}
 	} else if ids, err = q.conversationsOf(u); err != nil {
 		return nil, err
 	}

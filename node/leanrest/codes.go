@@ -105,8 +105,22 @@ func refused(r state.Refusal, text string) *failure {
 	return &failure{status: status, code: code, text: text}
 }
 
-// failureOf is what a client gets to know of an error of the host.
+// failure404 returns the failure if an error says that something is not there.
+func failure404(err error) *failure {
+	if err == nil {
+		return nil
+	}
+	if f := failureOf(err); f.status == http.StatusNotFound {
+		return f
+	}
+	return nil
+}
+
+// failureOf is what a client gets to know of an error.
 func failureOf(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
 	if e, ok := errors.AsType[*state.RefusedError](err); ok {
 		return refused(e.Refusal, e.Text)
 	}

@@ -37,7 +37,7 @@ func (q *request) conversationOf(shown string, kind state.Preset, missing int) (
 	switch {
 	case err != nil:
 		return "", err
-	case temporary != (found == state.PresetTemporary):
+	case temporary != (found == state.PresetTemporary), found > state.PresetTemporary: // no id that anybody was told
 		return "", &failure{status: http.StatusNotFound, code: missing, text: "there is no conversation " + shown}
 	case kind == 0 || kind == found || kind == state.PresetBasic && found == state.PresetTemporary:
 		return id, nil
@@ -57,17 +57,6 @@ func (q *request) presetOf(id wire.ConversationID) (state.Preset, error) {
 		return 0, err
 	}
 	return a.Members.Preset, nil
-}
-
-// failure404 returns the failure if an error says that something is not there.
-func failure404(err error) *failure {
-	if err == nil {
-		return nil
-	}
-	if f := failureOf(err); f.status == http.StatusNotFound {
-		return f
-	}
-	return nil
 }
 
 // newConversation is what is sent for one, beside its columns.

@@ -1,6 +1,8 @@
 package leanrest
 
 import (
+	"crypto/md5" //nolint:gosec // the dialect's name of a thread
+	"encoding/hex"
 	"slices"
 
 	"github.com/quorate/quorate/node/ask"
@@ -38,10 +40,66 @@ func (q *request) export(from wire.UserID) (any, error) {
 		return nil, err
 	}
 	items := []item{}
+	e := exporter{request: q, users: map[wire.ConversationID]wire.UserID{}}
 	for _, m := range merged(answers, s) {
-		items = append(items, itemOf(m.Message, leandoc.ShownID(m.Conversation, m.Preset), m.Preset))
+		if items, err = e.add(items, &m); err != nil {
+			return nil, err
+		}
 	}
 	return items, nil
+}
+
+// exporter shows messages of all kinds of conversations.
+type exporter struct {
+	*request
+
+	users map[wire.ConversationID]wire.UserID // of threads
+}
+
+// add adds a message as it is listed. What services say to all users is shown as
+// theirs; version 1.1 leaves it out. What a user and a service say to each other
+// has an id of its own in lists: a digest of the two.
+func (e *exporter) add(items []item, m *ask.AppMessage) ([]item, error) {
+	switch m.Preset {
+	case state.PresetBroadcast:
+		b, shown, err := state.UnwrapBroadcast(m.Message)
+		if err != nil || e.route.path == v1+"/messages/history" {
+			return items, nil //nolint:nilerr // it was taken back, and says nothing
+		}
+		return append(items, itemOf(shown, string(b.Service), state.PresetSystem)), nil
+	case state.PresetThread:
+		user, err := e.userOf(m.Conversation)
+		if err != nil {
+			return nil, err
+		}
+		service, _ := state.ServiceOf(m.Conversation)
+		one := itemOf(m.Message, threadShown(service, user), state.PresetSystem)
+		one.To = string(service)
+		return append(items, one), nil
+	default:
+		return append(items, itemOf(m.Message, leandoc.ShownID(m.Conversation, m.Preset), m.Preset)), nil
+	}
+}
+
+// threadShown is the id of a thread in lists of messages.
+func threadShown(service wire.ConversationID, user wire.UserID) string {
+	sum := md5.Sum([]byte(string(service) + ":" + string(user))) //nolint:gosec // the dialect's name of it, and no secret
+	return hex.EncodeToString(sum[:])
+}
+
+// userOf returns the user of a thread; empty: he is not in it any more.
+func (e *exporter) userOf(thread wire.ConversationID) (wire.UserID, error) {
+	if u, ok := e.users[thread]; ok {
+		return u, nil
+	}
+	page, err := e.membersPage(thread, "", 1)
+	if err != nil && failure404(err) == nil {
+		return "", err
+	}
+	if err == nil && len(page.Members) > 0 {
+		e.users[thread] = page.Members[0].User
+	}
+	return e.users[thread], nil
 }
 
 // merged brings what the shards have answered into one order. Where one of them

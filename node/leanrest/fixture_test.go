@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -48,6 +49,7 @@ type world struct {
 	signals []door.Signal
 	last    state.Header // of the last change
 	rest    http.Handler
+	mu      sync.Mutex // held by a change
 }
 
 var _ Host = (*world)(nil)
@@ -116,6 +118,8 @@ func (w *world) Submit(h state.Header, c state.Command, done func(state.Result, 
 }
 
 func (w *world) Change(_ context.Context, h state.Header, c state.Command) (state.Result, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.last = h
 	r := w.apply(h, c)
 	w.deliver()

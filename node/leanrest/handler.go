@@ -3,7 +3,6 @@ package leanrest
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,10 +106,7 @@ func respond(rw http.ResponseWriter, status int, body any) {
 
 // fail answers with an error.
 func fail(rw http.ResponseWriter, err error) {
-	f, ok := errors.AsType[*failure](err)
-	if !ok {
-		f = failureOf(err)
-	}
+	f := failureOf(err)
 	if f.after > 0 {
 		rw.Header().Set("Retry-After", strconv.Itoa(int((f.after+time.Second-1)/time.Second)))
 	}

@@ -28,6 +28,7 @@ type newMessage struct {
 	Conversation string          `json:"conv_id"`
 	FromPeer     string          `json:"from_peer"`
 	ToPeers      []string        `json:"to_peers"`
+	ValidTill    int64           `json:"valid_till"` // of a broadcast
 }
 
 // check refuses what can be no message, and returns it with its body.
@@ -109,12 +110,23 @@ func targetRefused(result state.Result) error {
 
 // signal tells a message to those who are there.
 func (q *request) signal(c *state.SendMessage, from state.Origin) (any, error) {
-	m := &state.Message{
+	m := q.transient(c)
+	return q.awaitSignal(m, func(done func(error)) {
+		q.host.Signal(door.Signal{App: q.app.ID, Conversation: c.Conversation, Origin: from, Message: m}, done)
+	})
+}
+
+// transient is what is sent as a message that is not stored.
+func (q *request) transient(c *state.SendMessage) *state.Message {
+	return &state.Message{
 		ID: wire.MessageID(randomText()), Imported: true, From: c.From, Timestamp: q.host.Millis(), Body: c.Body, ContentType: c.ContentType,
 		Mentions: c.Mentions, MentionAll: c.MentionAll,
 	}
+}
+
+func (q *request) awaitSignal(m *state.Message, signal func(done func(error))) (any, error) {
 	done := make(chan error, 1)
-	q.host.Signal(door.Signal{App: q.app.ID, Conversation: c.Conversation, Origin: from, Message: m}, func(err error) { done <- err })
+	signal(func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return sent(m.ID, m.Timestamp), err
@@ -147,15 +159,28 @@ func (q *request) changed() (messageChange, *ask.Message, wire.ConversationID, e
 
 // message reads a message that is named by its id, its time and its sender.
 func (q *request) message(id wire.ConversationID, mid, from string, timestamp int64) (*ask.Message, error) {
-	if _, err := user("the sender", from); err != nil {
-		return nil, err
-	}
 	if timestamp <= 0 {
 		return nil, wrong(codeMissing, "timestamp is missing")
 	}
-	here := ask.Place{Message: wire.MessageID(mid), Time: timestamp, Included: true}
+	m, err := q.messageByID(id, mid, from)
+	if err == nil && m.Timestamp != timestamp {
+		err = noMessage()
+	}
+	return m, err
+}
+
+func noMessage() *failure {
+	return &failure{status: http.StatusNotFound, code: codeMessageNotFound, text: "there is no such message with this timestamp"}
+}
+
+// messageByID reads a message of a sender.
+func (q *request) messageByID(id wire.ConversationID, mid, from string) (*ask.Message, error) {
+	if _, err := user("the sender", from); err != nil {
+		return nil, err
+	}
+	here := ask.Place{Message: wire.MessageID(mid), Included: true}
 	a, err := q.host.Ask(q.ctx(), q.app.ID, "", string(id), &ask.Request{
-		History: &ask.History{Conversation: id, Start: here, End: here, Limit: 2},
+		History: &ask.History{Conversation: id, Start: here, End: here, Limit: 1},
 	})
 	if err != nil {
 		return nil, err
@@ -163,14 +188,14 @@ func (q *request) message(id wire.ConversationID, mid, from string, timestamp in
 	for i := range a.History.Messages {
 		m := &a.History.Messages[i]
 		switch {
-		case string(m.ID) != mid || m.Timestamp != timestamp:
+		case string(m.ID) != mid:
 		case string(m.From) != from:
 			return nil, &failure{status: http.StatusForbidden, code: codeOwnershipRequired, text: "the message was sent by somebody else"}
 		default:
 			return m, nil
 		}
 	}
-	return nil, &failure{status: http.StatusNotFound, code: codeMessageNotFound, text: "there is no such message with this timestamp"}
+	return nil, noMessage()
 }
 
 func editMessage(q *request) (any, error) {

@@ -230,9 +230,6 @@ func TestLM105_G9_Messages(t *testing.T) {
 		t.Errorf("messages %q", got)
 	}
 	w.master(post, "/1.1/rtm/messages", `{"from_peer":"Tom","message":"x"}`).no(http.StatusBadRequest, 113)
-	service := w.make("service-conversations", `{}`)
-	w.master(post, "/1.1/rtm/messages", `{"from_peer":"Tom","conv_id":"`+service+`","message":"x"}`).no(http.StatusBadRequest, 4314)
-
 	wrapped := newWorld(t, "rest.wrapped=on")
 	id = wrapped.make("conversations", `{"m":["Tom"]}`)
 	var answer struct{ Result sentMessage }

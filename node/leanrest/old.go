@@ -9,12 +9,7 @@ import (
 
 // oldSend sends a message. What nobody says is transient, and of high priority.
 func oldSend(q *request) (any, error) {
-	var n newMessage
-	if err := q.decode(&n); err != nil {
-		return nil, err
-	}
-	n.From = n.FromPeer
-	c, err := n.check(&q.settings)
+	n, c, err := q.spoken()
 	if err != nil {
 		return nil, err
 	}
@@ -22,11 +17,15 @@ func oldSend(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	transient := n.Transient == nil || *n.Transient
+	var answer any
 	if kind == state.PresetSystem {
-		return nil, wrong(codeNormalRequired, "messages of service conversations cannot be sent here yet")
+		n.ToClients = n.ToClients[:min(len(n.ToClients), q.settings.Limit.Recipients)] // the others are left out
+		answer, err = q.sayTo(id, n, c, transient)
+	} else {
+		c.Conversation = id
+		answer, err = q.send(c, transient, n.NoSync || kind == state.PresetRoom)
 	}
-	c.Conversation = id
-	answer, err := q.send(c, n.Transient == nil || *n.Transient, n.NoSync || kind == state.PresetRoom)
 	if err == nil && q.settings.REST.Wrapped {
 		answer = map[string]any{"result": answer}
 	}
@@ -65,19 +64,24 @@ func oldDelete(q *request) (any, error) {
 // oldPatch edits or recalls a message.
 func oldPatch(q *request) (any, error) {
 	var body struct {
-		Conversation string `json:"conv_id"`
-		ID           string `json:"msg_id"`
-		Timestamp    int64  `json:"timestamp"`
-		From         string `json:"from_peer"`
-		Message      string `json:"message"`
-		Recall       bool   `json:"recall"`
+		Conversation string   `json:"conv_id"`
+		ID           string   `json:"msg_id"`
+		Timestamp    int64    `json:"timestamp"`
+		From         string   `json:"from_peer"`
+		Message      string   `json:"message"`
+		Recall       bool     `json:"recall"`
+		To           []string `json:"to_peers"`
 	}
 	if err := q.decode(&body); err != nil {
 		return nil, err
 	}
-	id, _, err := q.target(body.Conversation)
+	id, kind, err := q.target(body.Conversation)
 	if err != nil {
 		return nil, err
+	}
+	if kind == state.PresetSystem {
+		c := &messageChange{From: body.From, Message: body.Message, Timestamp: body.Timestamp, ToClients: body.To}
+		return q.changeOfService(id, body.ID, c, body.Recall)
 	}
 	m, err := q.message(id, body.ID, body.From, body.Timestamp)
 	if err != nil {
@@ -87,6 +91,18 @@ func oldPatch(q *request) (any, error) {
 		return struct{}{}, q.changeMessage(&state.RecallMessage{Conversation: id, ID: m.ID, From: m.From})
 	}
 	return struct{}{}, q.edit(id, m, body.Message)
+}
+
+// oldToSubscribers sends a message to all subscribers of a service.
+func oldToSubscribers(q *request) (any, error) {
+	n, c, err := q.spoken()
+	if err != nil {
+		return nil, err
+	}
+	if c.Conversation, err = q.conversationOf(n.Conversation, state.PresetSystem, codeInvalidTarget); err != nil {
+		return nil, err
+	}
+	return q.send(c, false, false)
 }
 
 func oldUnread(q *request) (any, error) {

@@ -29,18 +29,19 @@ const (
 	v2 = "/1.2/rtm"
 	v1 = "/1.1/rtm"
 
-	pageQuery    = "where skip:integer limit:integer order"
-	historyQuery = "msgid timestamp:integer till_msgid till_timestamp:integer include_start:boolean include_stop:boolean reversed:boolean limit:integer client_id nonce signature_ts:integer signature"
-	sendBody     = "from_client! message! transient:boolean no_sync:boolean push_data priority mention_all:boolean mention_client_ids:strings bin:boolean"
-	messageQuery = "from_client! timestamp!:integer"
-	idsBody      = "client_ids!:strings"
-	listQuery    = "limit:integer next"
+	pageQuery     = "where skip:integer limit:integer order"
+	historyQuery  = "msgid timestamp:integer till_msgid till_timestamp:integer include_start:boolean include_stop:boolean reversed:boolean limit:integer client_id nonce signature_ts:integer signature"
+	sendBody      = "from_client! message! transient:boolean no_sync:boolean push_data priority mention_all:boolean mention_client_ids:strings bin:boolean"
+	messageQuery  = "from_client! timestamp!:integer"
+	idsBody       = "client_ids!:strings"
+	broadcastBody = "from_client! conv_id! message! valid_till:integer push:object transient:boolean"
+	listQuery     = "limit:integer next"
 )
 
 // routes lists what the door answers.
 func routes() []route {
 	return slices.Concat(
-		conversationRoutes(), peopleRoutes(), memberRoutes(), roomRoutes(), serviceRoutes(), clientRoutes(), appRoutes(),
+		conversationRoutes(), peopleRoutes(), memberRoutes(), roomRoutes(), serviceRoutes(), speakRoutes(), clientRoutes(), appRoutes(),
 		oldRoutes(), oldServiceRoutes(), classRoutes(), documentRoutes())
 }
 
@@ -149,6 +150,30 @@ func serviceRoutes() []route {
 	return all
 }
 
+// speakRoutes are what services say.
+func speakRoutes() []route {
+	one := v2 + "/service-conversations/{id}"
+	all := []route{
+		{method: post, path: one + "/messages", does: "Send a message of a service to some users", family: familyMessages, body: sendBody + " to_clients!:strings", answer: "msg-id timestamp:integer", handle: sendToUsers},
+		{method: post, path: one + "/broadcasts", does: "Send a message to all subscribers of a service", family: familySubscribers, body: "from_client! message! push:object", answer: "msg-id timestamp:integer", handle: sendToSubscribers},
+		{method: put, path: one + "/messages/{mid}", does: "Change what a service has said to some users, to subscribers, or to all", family: familySubscribers, body: "from_client! message! timestamp!:integer to_clients:strings", answer: "nothing", handle: editOfService},
+		{method: put, path: one + "/messages/{mid}/recall", does: "Take back what a service has said to some users or to subscribers", family: familySubscribers, body: "from_client! timestamp!:integer to_clients:strings", answer: "nothing", handle: recallOfService},
+		{method: get, path: one + "/subscribers/{client}/messages", does: "Read what a user sees of a service", query: historyQuery, answer: "messages", handle: listForUser},
+		{method: remove, path: one + "/subscribers/{client}/messages/{mid}", does: "Take a message out of what a user and a service have said to each other, without a word to clients", query: messageQuery, answer: "nothing", handle: deleteForUser},
+		{method: post, path: v2 + "/broadcasts", does: "Say something to all users, as a service", family: familyBroadcasts, body: broadcastBody, answer: "msg-id timestamp:integer", handle: sendBroadcast},
+		{method: remove, path: v2 + "/broadcasts/{mid}", does: "Take it back from those who have not got it", answer: "nothing", handle: deleteBroadcast},
+		{method: get, path: v2 + "/broadcasts", does: "List what a service has said to all users and is still news", query: "conv_id! skip:integer limit:integer", answer: "messages", handle: listBroadcasts},
+		{method: post, path: v1 + "/broadcast", does: "Say something to all users, as a service", family: familyBroadcasts, body: "from_peer! conv_id! message! valid_till:integer push:object transient:boolean", answer: "msg-id timestamp:integer", handle: sendBroadcast},
+		{method: remove, path: v1 + "/broadcast", does: "Take it back from those who have not got it", query: "mid!", answer: "nothing", handle: deleteBroadcast},
+		{method: get, path: v1 + "/broadcast", does: "List what a service has said to all users and is still news", query: "conv_id! skip:integer limit:integer", answer: "messages", handle: listBroadcasts},
+		{method: post, path: v1 + "/broadcast/subscriber", does: "Send a message to all subscribers of a service", family: familySubscribers, body: "from_peer! conv_id! message! push:object", answer: "msg-id timestamp:integer", handle: oldToSubscribers},
+	}
+	for i := range all {
+		all[i].need, all[i].kind = needMaster, state.PresetSystem
+	}
+	return all
+}
+
 func clientRoutes() []route {
 	clients, one := v2+"/clients", v2+"/clients/{client}"
 	return []route{
@@ -179,8 +204,8 @@ func oldRoutes() []route {
 		{method: get, path: v1 + "/notifications", does: "Tell a client what it was not there for", need: needSession, query: "client_id start_ts:integer notification_type", answer: "notifications:objects hasMore:boolean", handle: notifications},
 		{method: get, path: v1 + "/messages/history", does: "Read messages of a conversation, of a sender, or of the app", need: needKey, query: "convid from peerid max_ts:integer " + historyQuery, answer: "messages", handle: oldHistory},
 		{method: remove, path: v1 + "/messages/logs", does: "Take a message out of the history, without a word to clients", need: needMaster, query: "convid! msgid! timestamp!:integer from!", answer: "nothing", handle: oldDelete},
-		{method: post, path: v1 + "/patch/message", does: "Change a message, or take it back", need: needMaster, family: familyMessages, body: "conv_id! msg_id! timestamp!:integer from_peer! message recall:boolean", answer: "nothing", handle: oldPatch},
-		{method: post, path: v1 + "/messages", does: "Send a message", need: needMaster, family: familyMessages, body: "from_peer! conv_id! message! transient:boolean no_sync:boolean push_data priority", answer: "msg-id timestamp:integer", handle: oldSend},
+		{method: post, path: v1 + "/patch/message", does: "Change a message, or take it back", need: needMaster, family: familyMessages, body: "conv_id! msg_id! timestamp!:integer from_peer! message recall:boolean to_peers:strings", answer: "nothing", handle: oldPatch},
+		{method: post, path: v1 + "/messages", does: "Send a message", need: needMaster, family: familyMessages, body: "from_peer! conv_id! message! transient:boolean no_sync:boolean push_data priority to_peers:strings", answer: "msg-id timestamp:integer", handle: oldSend},
 		{method: get, path: v1 + "/messages/unread/{client}", does: "Count what a user has not read", need: needKey, answer: "count:integer", handle: oldUnread},
 		{method: get, path: v1 + "/messages/unread/{client}/{id}", does: "Count what a user has not read of a conversation", need: needKey, answer: "count:integer", handle: oldUnread},
 		{method: get, path: v1 + "/transient_group/onlines", does: "Count who is in a chat room now", need: needKey, query: "gid!", answer: "result:integer", handle: oldRoomCount},
