@@ -55,14 +55,18 @@ func (c *testCluster) join(n *testNode) {
 	}
 }
 
-// mourners is a conversation whose member tom hears wills.
-func (c *testCluster) mourners(t *testing.T, at *testNode, member string) (id wire.ConversationID, wills chan client.Message, end func()) {
+// mourners is a conversation whose member tom hears wills. The victim, a node that
+// will die, does not lead it.
+func (c *testCluster) mourners(t *testing.T, at, victim *testNode, member string) (id wire.ConversationID, wills chan client.Message, end func()) {
 	t.Helper()
 	wills = make(chan client.Message, 10)
 	tom := c.dial("tom", at, func(o *client.Options) {
 		o.Handlers.Transient = func(m client.Message) { wills <- m }
 	})
 	v := mustCreate(t, tom, wire.UserID(member))
+	for c.leader(string(v.ID())) == victim { // what is transient may be lost with a leader
+		v = mustCreate(t, tom, wire.UserID(member))
+	}
 	if _, err := v.Subscribe(t.Context(), client.FromEnd); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +105,7 @@ func helloWithWill(t *testing.T, user string, id wire.ConversationID) *pb.Hello 
 func TestLM070_WillWhenEdgeAndLeaderDie(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		edge := c.leader("jerry")
-		id, wills, end := c.mourners(t, c.other(edge), "jerry")
+		id, wills, end := c.mourners(t, c.other(edge), edge, "jerry")
 		defer end()
 		c.rawDial(edge, helloWithWill(t, "jerry", id)).welcome()
 		c.crash(edge)
@@ -120,7 +124,7 @@ func TestLM070_WillWhileTheLeaderDies(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		leader := c.leader("jerry")
 		edge := c.other(leader)
-		id, wills, end := c.mourners(t, c.other(leader, edge), "jerry")
+		id, wills, end := c.mourners(t, c.other(leader, edge), leader, "jerry")
 		defer end()
 		jerry := c.rawDial(edge, helloWithWill(t, "jerry", id))
 		jerry.welcome()
@@ -141,7 +145,7 @@ func TestLM070_WillWhileTheLeaderDies(t *testing.T) {
 // session on another node.
 func TestLM070_NoWill(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
-		id, wills, end := c.mourners(t, c.nodes[0], "jerry")
+		id, wills, end := c.mourners(t, c.nodes[0], nil, "jerry")
 		defer end()
 		jerry := c.rawDial(c.nodes[1], helloWithWill(t, "jerry", id))
 		jerry.welcome()
