@@ -38,7 +38,7 @@ func messageEntries() map[state.EntryKind]translator {
 //nolint:gochecknoglobals // a lookup table
 var messageCodes = codes{
 	state.NotFound: CodeInvalidTarget, state.NotMember: CodeInvalidTarget, state.Gone: CodeInvalidTarget, state.Invalid: CodeInvalidTarget,
-	state.Forbidden: CodeConvNotAllowed, state.Muted: CodeSilenced, state.MutedForNow: CodeSilenced, state.Banned: CodeConvBlacklisted,
+	state.Forbidden: CodeConvNotAllowed, state.Muted: CodeSilenced, state.MutedForNow: CodeConvBlacklisted, state.Banned: CodeConvBlacklisted,
 	state.Blocked: CodeConvBlacklisted, state.Limit: CodeFrameTooLong, state.Backlogged: CodeSendQuotaExceeded,
 }
 

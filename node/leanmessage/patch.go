@@ -22,7 +22,7 @@ const maxPatches = 20
 //nolint:gochecknoglobals // a lookup table
 var patchCodes = codes{
 	state.NotFound: CodeMessageNotFound, state.Gone: CodeMessageNotFound, state.Forbidden: CodeOwnershipRequired,
-	state.NotMember: CodeInvalidTarget, state.Muted: CodeSilenced, state.MutedForNow: CodeSilenced, state.Limit: CodeFrameTooLong,
+	state.NotMember: CodeInvalidTarget, state.Muted: CodeSilenced, state.MutedForNow: CodeConvBlacklisted, state.Limit: CodeFrameTooLong,
 	state.Invalid: CodeMessageNotFound,
 }
 
