@@ -90,7 +90,10 @@ func (c following) readPage(ctx context.Context, l *followed) error {
 	if root == "" {
 		root = string(c.user)
 	}
+	c.feed.turn.Lock()
+	goal := l.goal
 	q := &ask.Log{Conversation: l.id, After: l.upto, Limit: catchUpPage, Bytes: catchUpBytes}
+	c.feed.turn.Unlock()
 	a, err := c.host().Ask(ctx, c.app, c.user, root, &ask.Request{Log: q})
 	if err != nil {
 		return err
@@ -110,8 +113,10 @@ func (c following) readPage(ctx context.Context, l *followed) error {
 	defer c.feed.turn.Unlock()
 	c.send(c.pushesLocked(nil, l, b), true)
 	c.reachedLocked(l, b)
-	if a.Log.Upto >= a.Log.Last { // nothing is missing, though the goal may say more of a log that was cut off
-		l.goal = min(l.goal, max(l.upto, a.Log.Last))
+	// Nothing is missing, though the goal may say more of a log that was cut off;
+	// but what the edge has told since the question is not in the answer.
+	if a.Log.Upto >= a.Log.Last && l.goal == goal {
+		l.goal = min(goal, max(l.upto, a.Log.Last))
 	}
 	return nil
 }

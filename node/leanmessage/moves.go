@@ -28,10 +28,28 @@ type moves struct {
 	mu      sync.Mutex
 	waiting []*state.Entry // guarded by mu
 	running bool           // guarded by mu
+	since   *wire.Offset   // of the user's log: what comes later is told here; guarded by mu
 
 	recent  []wire.ConversationID         // just come into, guarded by mu
 	moving  []uint64                      // requests that may cause moves, guarded by mu
 	expires map[wire.ConversationID]int64 // of temporary conversations, in milliseconds; guarded by mu
+}
+
+// begin says from where on in the user's log the moves are told.
+func (m *moves) begin(at wire.Offset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since == nil {
+		m.since = &at
+	}
+}
+
+// tells says whether an entry of the user's log is told here: then it is not for
+// who brings the session up to date.
+func (m *moves) tells(entry wire.Offset) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.since != nil && entry > *m.since
 }
 
 // came remembers that the client has come into a conversation, by its own command.

@@ -282,7 +282,12 @@ func (c opening) begin(ctx context.Context, who credentials) error {
 func (c *client) follow(ctx context.Context, r tail.Request) error {
 	started := make(chan error, 1)
 	r.User, r.Sink, r.Set = c.user, c, &c.logs
-	r.Done = func(_ tail.Started, err error) { started <- err }
+	r.Done = func(at tail.Started, err error) {
+		if err == nil && r.Log.Conversation == "" {
+			c.moves.begin(at.After)
+		}
+		started <- err
+	}
 	sub, err := c.host().Follow(r)
 	if err != nil {
 		return err

@@ -68,16 +68,20 @@ func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]wire.ConversationID, len(in))
+	ids := make([]wire.ConversationID, 0, len(in))
 	for i := range in {
-		ids[i] = in[i].Conversation
+		// Where the user has come since the session is open, he is followed from his
+		// coming on.
+		if c.feed.of(in[i].Conversation) != nil || !c.moves.tells(in[i].Entry) {
+			ids = append(ids, in[i].Conversation)
+		}
 	}
 	now := c.now()
 	q := ask.Sync{}
 	if c.socket.offline {
 		q.Missed = &ask.SyncMissed{Device: progress{c.client}.deviceName(), Limit: c.tenant().settings.Limit.Replay}
 	} else {
-		q.Unread = &ask.SyncUnread{Since: now.unreadSince}
+		q.Unread = now.unreadOf()
 	}
 	if now.bitmap&bitPatch != 0 && now.patchSince > 0 {
 		q.Changed = &ask.SyncChanged{Since: now.patchSince}
@@ -87,6 +91,16 @@ func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
 		return nil, err
 	}
 	return c.tellMissed(ctx, states, now.bitmap)
+}
+
+// unreadOf says what a client is to be told of what is not read. One that was
+// never told anything counts itself what it is pushed: when it comes back, it is
+// told what has changed since it had its token.
+func (s *session) unreadOf() *ask.SyncUnread {
+	if s.unreadSince == 0 && s.back && s.issued != 0 {
+		return &ask.SyncUnread{Since: s.issued - unreadMargin.Milliseconds(), All: true}
+	}
+	return &ask.SyncUnread{Since: s.unreadSince}
 }
 
 // tellMissed pushes what the answers say, and follows on from there.
