@@ -18,7 +18,7 @@ type feed struct {
 
 	mu    sync.Mutex
 	byID  map[wire.ConversationID]*followed // guarded by mu; the empty id is the user's own log
-	owned [maxOwned]ownEntry                // guarded by mu: a ring
+	owned []ownEntry                        // guarded by mu: a ring, once it is full
 	next  int                               // of owned, guarded by mu
 
 	news    atomic.Uint64 // the last broadcast that is being replayed; 0: none is
@@ -63,6 +63,10 @@ func (f *feed) own(id wire.ConversationID, offset wire.Offset) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.owned) < maxOwned { // most sessions only listen
+		f.owned = append(f.owned, ownEntry{id, offset})
+		return
+	}
 	f.owned[f.next] = ownEntry{id, offset}
 	f.next = (f.next + 1) % maxOwned
 }
