@@ -204,7 +204,11 @@ func (d doorHost) Signal(s door.Signal, done func(error)) { d.signal(s, done) }
 
 // Opened implements door.Presence. Of a session that is known it takes what has
 // changed.
-func (d doorHost) Opened(s door.Session) { d.sessions.open(s) }
+func (d doorHost) Opened(s door.Session) {
+	if d.sessions.open(s) && d.collect != nil && d.sessions.dense() {
+		d.tasks.Go(d.collect)
+	}
+}
 
 // Closed implements door.Presence. Only the first call does anything.
 func (d doorHost) Closed(s door.Session, clean bool) {

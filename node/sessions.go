@@ -80,15 +80,18 @@ func (l *sessions) goneLocked(k userKey) {
 	}
 }
 
-// open notes a session of another door, or what has changed of it.
-func (l *sessions) open(s door.Session) {
+// open notes a session of another door, or what has changed of it. It tells
+// whether it is new.
+func (l *sessions) open(s door.Session) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.beginLocked()
-	if _, again := l.doors[s.Name]; !again {
+	_, again := l.doors[s.Name]
+	if !again {
 		l.user[userKey{s.App, s.User}]++
 	}
 	l.doors[s.Name] = s
+	return !again
 }
 
 // end forgets a session of another door. It returns false when there is none.
