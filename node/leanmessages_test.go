@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -247,6 +248,70 @@ func TestLM004_TwoClientsOnOneSocket(t *testing.T) {
 		}
 		if got := both.push(leanpb.CommandType_direct, 0); got.GetPeerId() != "jerry" || got.GetDirectMessage().GetFromPeerId() != "mary" {
 			t.Errorf("pushed %v", got)
+		}
+	})
+}
+
+// TestLM054_UrgentMessagesWait: to a client that does not read, only urgent
+// transient messages wait.
+func TestLM054_UrgentMessagesWait(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
+		room := c.conversation(&state.CreateConversation{Preset: state.PresetRoom}, "owner")
+		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		jerry.join(room)
+		transient := func(text string, priority int32) {
+			reply := tom.ask(&leanpb.GenericCommand{
+				Cmd: leanpb.CommandType_direct.Enum(), Priority: &priority,
+				DirectMessage: &leanpb.DirectCommand{Cid: &room, Msg: proto.String(text + strings.Repeat(" ", 4100)), Transient: proto.Bool(true)},
+			})
+			if reply.GetAckMessage().GetUid() == "" {
+				t.Errorf("replied %v", reply)
+			}
+		}
+		release := jerry.stall()
+		for range 140 { // more than what waits, and what is being written
+			tom.send(room, strings.Repeat("x", 4000))
+		}
+		transient("low", 3)
+		transient("urgent", 1)
+		transient("normal", 2)
+		time.Sleep(time.Second)
+		release()
+		var got []string
+		stored := 0
+		for _, in := range jerry.quiet(10*time.Second, leanpb.CommandType_direct) {
+			if m := in.GetDirectMessage(); m.GetTransient() {
+				got = append(got, strings.TrimSpace(m.GetMsg()))
+			} else {
+				stored++
+			}
+		}
+		if len(got) != 1 || got[0] != "urgent" || stored != 140 {
+			t.Errorf("pushed %v, and %d stored messages", got, stored)
+		}
+	})
+}
+
+// TestLM079_NoEcho: a back end can send in a user's name without an echo to him.
+func TestLM079_NoEcho(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
+		time.Sleep(time.Second)
+		for n, session := range []uint64{door.NoEcho, 0} {
+			host := doorHost{backend: c.nodes[2].node.backend}
+			h := state.Header{App: testApp, Origin: state.Origin{Node: "n3", Session: session}}
+			r, err := host.Change(t.Context(), h, &state.SendMessage{Conversation: wireID(cid), From: "tom", Body: []byte("from behind")})
+			if err != nil || r.Refusal != state.None {
+				t.Fatal(r.Refusal, err)
+			}
+			if got := jerry.message(); got.GetFromPeerId() != "tom" {
+				t.Errorf("jerry is pushed %v", got)
+			}
+			if got := tom.quiet(time.Second, leanpb.CommandType_direct); len(got) != n {
+				t.Errorf("tom is pushed %v", got)
+			}
 		}
 	})
 }

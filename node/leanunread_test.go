@@ -286,3 +286,23 @@ func TestLM084_MissedMessagesAreReplayed(t *testing.T) {
 		}
 	})
 }
+
+// TestLM087_ReadWhileACountingClientIsAway: a client that was never told a count
+// has counted itself.
+func TestLM087_ReadWhileACountingClientIsAway(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		tom, phone, pad := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.lean("jerry", c.nodes[2], transport.LeanProtobuf3)
+		st := pad.open().GetSessionMessage().GetSt()
+		time.Sleep(time.Second)
+		sent := tom.send(cid, "1")
+		pad.message()
+		pad.leave()
+		phone.read(cid, sent.GetT(), sent.GetUid())
+		phone.unread()
+		back := c.session("jerry", c.nodes[0], func(m *leanpb.SessionCommand) { m.R, m.St = proto.Bool(true), &st })
+		if got := back.unread(); len(got.GetConvs()) != 1 || got.GetConvs()[0].GetUnread() != 0 {
+			t.Errorf("unread %v", got)
+		}
+	})
+}

@@ -67,6 +67,9 @@ func TestLM087_UnreadThatChangedSince(t *testing.T) {
 	if !told(away) || told(w.now) {
 		t.Error("a message is not told as a change")
 	}
+	if s := w.tea("ben", &Sync{Unread: &SyncUnread{Since: w.now, All: true}}); !s.Told {
+		t.Error("what is not 0 is not told")
+	}
 }
 
 func TestSyncSaysWhoMayNot(t *testing.T) {
