@@ -32,7 +32,9 @@ func TestLM041_HeardAtOnce(t *testing.T) {
 				if u == nil {
 					continue
 				}
-				here := func(m *leanpb.GenericCommand) bool { return m.GetConvMessage().GetCid() == cid && m.GetOp() == leanpb.OpType_joined }
+				here := func(m *leanpb.GenericCommand) bool {
+					return m.GetConvMessage().GetCid() == cid && m.GetOp() == leanpb.OpType_joined
+				}
 				u.await(fmt.Sprintf("joined in round %d", i), here)
 				u.await(fmt.Sprintf("the message of round %d", i), func(m *leanpb.GenericCommand) bool {
 					return m.GetDirectMessage().GetId() == sent.GetUid()

@@ -145,7 +145,11 @@ func TestLM041_MemberEvents(t *testing.T) {
 			},
 			{
 				name: "Tom unblocks Mary", by: tom, op: leanpb.OpType_unblock,
-				tom: "members_unblocked(mary) by tom", jerry: "members_unblocked(mary) by tom",
+				tom: "members_unblocked(mary) by tom", jerry: "members_unblocked(mary) by tom", mary: "unblocked by tom",
+			},
+			{
+				name: "Tom blocks Mary, who is no member", by: tom, op: leanpb.OpType_block,
+				tom: "members_blocked(mary) by tom", jerry: "members_blocked(mary) by tom", mary: "blocked by tom",
 			},
 			{
 				name: "Jerry leaves", by: jerry, op: leanpb.OpType_remove, m: who("jerry"),

@@ -125,6 +125,10 @@ func OfUser(preset state.Preset, e *state.Entry) []Event {
 		return event.when(people, OpJoined)
 	case state.EntryLeft:
 		return event.when(people && !e.Expired, OpLeft)
+	case state.EntryShutOut:
+		return event.when(people, OpBlocked)
+	case state.EntryLetIn:
+		return event.when(people, OpUnblocked)
 	default:
 		return nil
 	}

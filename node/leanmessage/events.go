@@ -15,7 +15,7 @@ const permanent = 1
 // conversationEntries are the pushes about conversations and their members: of
 // conversation logs, and of the user's own log.
 func conversationEntries() map[state.EntryKind]translator {
-	all := map[state.EntryKind]translator{state.EntryJoined: move, state.EntryLeft: move}
+	all := map[state.EntryKind]translator{state.EntryJoined: move, state.EntryLeft: move, state.EntryShutOut: move, state.EntryLetIn: move}
 	for _, kind := range []state.EntryKind{
 		state.EntryMembersAdded, state.EntryMembersRemoved, state.EntryRoleChanged, state.EntryUpdated,
 		state.EntryMuted, state.EntryUnmuted, state.EntryBanned, state.EntryUnbanned,

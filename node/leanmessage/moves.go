@@ -175,7 +175,7 @@ func (c mover) move(ctx context.Context, e *state.Entry) {
 		}
 		c.send([]outgoing{push}, true)
 	}
-	if e.Kind == state.EntryLeft {
+	if e.Kind != state.EntryJoined {
 		c.moves.setEnd(e.Conversation, 0)
 		return
 	}

@@ -36,6 +36,8 @@ const (
 	EntrySettingsChanged EntryKind = 70 // user log: settings for Conversation changed
 	EntryRoomEntered     EntryKind = 71 // user log: the user is in Conversation, a chat room, and in no other
 	EntryRoomLeft        EntryKind = 72 // user log: the user is not in Conversation any more; Expired: his session was lost, and its time to come back is over
+	EntryShutOut         EntryKind = 73 // user log: Conversation, where the user was no member, keeps him out since Until
+	EntryLetIn           EntryKind = 74 // user log: and does not any more
 )
 
 // IsNotice tells whether entries of the kind say who comes, goes and is kept out:

@@ -75,9 +75,11 @@ func (c *BlockMembers) apply(t *txn, h *Header) Result {
 	result.Timestamp = conv.update(t)
 	if c.Unblock {
 		result.Offset = conv.append(t, &Entry{Kind: EntryUnbanned, Users: done})
+		roster{conv, t}.tellBans(done, result.Offset, false)
 		return result
 	}
 	result.Offset = conv.append(t, &Entry{Kind: EntryBanned, Users: done})
+	roster{conv, t}.tellBans(done, result.Offset, true)
 	if offset := (roster{conv, t}).expel(done); offset != 0 {
 		result.Offset = offset
 	}
@@ -133,6 +135,40 @@ func (c roster) expel(users []wire.UserID) wire.Offset {
 	offset := c.removeMembers(members)
 	offerMembers(c.t, c.conversation)
 	return offset
+}
+
+// tellBans tells those of the users who are no members, by their own logs, that
+// they are kept out, or not any more: members see it in the conversation's. It is
+// left out where too much waits for a user's slot.
+func (c roster) tellBans(users []wire.UserID, offset wire.Offset, banned bool) {
+	if !c.info.Policy.Notices {
+		return
+	}
+	for _, u := range users {
+		o := OutboxRow{
+			OutboxRef:  OutboxRef{Kind: OutboxBan, App: c.scope.app, Conversation: c.id(), User: u, Version: uint64(offset)},
+			OutboxNote: OutboxNote{On: banned, At: c.info.Updated, By: c.t.header.Actor},
+		}
+		if c.t.member(c.scope, u).User == "" && !c.t.outboxFullFor(&o.OutboxRef) {
+			c.t.note(&o)
+		}
+	}
+}
+
+// takeBan takes, for a user, that a conversation keeps him out, or does not any
+// more. It tells whether that was news.
+func takeBan(t *txn, o *OutboxRow) bool {
+	if !t.news(&o.OutboxRef) {
+		return false
+	}
+	u := t.user(o.App, o.User)
+	e := &Entry{Kind: EntryLetIn, Conversation: o.Conversation, ConversationOffset: wire.Offset(o.Version), Actor: o.By, Until: o.At}
+	if o.On {
+		e.Kind = EntryShutOut
+	}
+	u.append(t, e)
+	u.write(t)
+	return true
 }
 
 // banned tells whether the conversation keeps the user out.

@@ -56,6 +56,8 @@ func (t *txn) take(o *OutboxRow) bool {
 		return takeBlock(t, o)
 	case OutboxWill:
 		return takeWill(t, o)
+	case OutboxBan:
+		return takeBan(t, o)
 	default:
 		return takeOffer(t, o)
 	}

@@ -19,7 +19,8 @@ const (
 	OutboxBlock      OutboxKind = 2 // user to conversation: he does not want to be added, or does again
 	OutboxWill       OutboxKind = 3 // user to conversation: his will, now that his last session is lost
 	OutboxOffer      OutboxKind = 4 // conversation to the entry of its member set: it has these members now
-	outboxKindEnd    OutboxKind = 5
+	OutboxBan        OutboxKind = 5 // conversation to user: it keeps him out, who was no member, or does not any more
+	outboxKindEnd    OutboxKind = 6
 )
 
 // An OutboxRef names one version of an outbox row.
@@ -34,7 +35,7 @@ type OutboxRef struct {
 // Target returns the slot the row is for.
 func (o *OutboxRef) Target() wire.Slot {
 	switch o.Kind {
-	case OutboxMembership, OutboxOffer:
+	case OutboxMembership, OutboxOffer, OutboxBan:
 		return wire.SlotOf(o.App, string(o.User))
 	default:
 		return wire.SlotOf(o.App, string(o.Conversation))
@@ -44,7 +45,7 @@ func (o *OutboxRef) Target() wire.Slot {
 // Source returns the slot the row is kept in until it is acknowledged.
 func (o *OutboxRef) Source() wire.Slot {
 	switch o.Kind {
-	case OutboxMembership, OutboxOffer:
+	case OutboxMembership, OutboxOffer, OutboxBan:
 		return wire.SlotOf(o.App, string(o.Conversation))
 	default:
 		return wire.SlotOf(o.App, string(o.User))

@@ -131,6 +131,8 @@ func (p *userScript) conversationCommand() Command {
 		return &AddMembers{Conversation: p.in(), Users: p.users("users")}
 	case "remove":
 		return &RemoveMembers{Conversation: p.in(), Users: p.users("users")}
+	case "ban":
+		return &BlockMembers{Conversation: p.in(), Users: p.users("users"), Unblock: p.d.HasArg("undo")}
 	case "send":
 		return &SendMessage{
 			Conversation: p.in(), Body: []byte(p.d.Input), Mentions: p.users("mentions"), MentionAll: p.d.HasArg("all"),
@@ -263,6 +265,7 @@ func (p *userScript) query(b *strings.Builder) {
 var scriptKinds = map[EntryKind]string{
 	EntryJoined: "joined", EntryLeft: "left", EntryTagTaken: "tag taken", EntryKicked: "kicked", EntryBlocked: "blocked",
 	EntryUnblocked: "unblocked", EntryRoomEntered: "entered", EntryRoomLeft: "left room",
+	EntryShutOut: "shut out", EntryLetIn: "let in",
 }
 
 func (p *userScript) entry(e *Entry) string {
