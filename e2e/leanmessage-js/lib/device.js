@@ -43,7 +43,7 @@ export class Device {
       const waiting = { fits, resolve };
       const timer = setTimeout(() => {
         this.#waiting.delete(waiting);
-        reject(new Error(`${this.name} heard no such ${event} in ${within} ms; ${this.#story()}`));
+        reject(new Error(`${this.name} heard no ${event}${matches.wanted ?? ''} in ${within} ms; ${this.#story()}`));
       }, within);
       waiting.done = () => clearTimeout(timer);
       this.#waiting.add(waiting);
@@ -75,6 +75,8 @@ export class Device {
 }
 
 function brief(payload) {
+  const list = Array.isArray(payload) && payload[0]?.unreadMessagesCount !== undefined;
+  if (list) return payload.map((c) => `${c.id}: ${c.unreadMessagesCount}`).join(', ');
   const shown = payload?.toFullJSON?.() ?? payload?.message ?? payload;
   return inspect(shown, { depth: 2, breakLength: Infinity }).slice(0, 200);
 }

@@ -204,7 +204,7 @@ export function text(device, words) {
 }
 
 /** Matches messages of these words. */
-export const says = (words) => (message) => message.text === words;
+export const says = (words) => Object.assign((message) => message.text === words, { wanted: ` that says “${words}”` });
 
 /** Matches events of a conversation, whose payload is this. */
 export function of(conversation, payload = {}) {

@@ -76,8 +76,11 @@ area('chat rooms', () => {
     await (await jerry.im.getConversation(made.id)).join();
     link.cut();
     await jerry.next(Event.RECONNECT, undefined, Math.max(patience, 30_000));
-    await made.send(text(tom, 'welcome back'));
-    await jerry.next(Event.MESSAGE, says('welcome back'));
+    let welcomes = 0;
+    await until('jerry is in the room', async () => {
+      await made.send(text(tom, `welcome back ${welcomes++}`));
+      return jerry.all(Event.MESSAGE).length > 0;
+    });
   }, { fleeting: true });
 
   scenario('LM-52 offline is out of the room', async (world) => {

@@ -31,8 +31,6 @@ public interface Person {
 
   void remove(String conversation, List<String> members) throws Exception;
 
-  int count(String conversation) throws Exception;
-
   List<String> online(List<String> ids) throws Exception;
 
   /** Sends a text, and returns the message. */

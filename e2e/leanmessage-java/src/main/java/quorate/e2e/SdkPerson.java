@@ -58,6 +58,7 @@ public final class SdkPerson implements Person {
 
   @Override
   public void open() throws Exception {
+    reconnect(); // outside Android the SDK waits to be told
     answer(done -> client.open(new AVIMClientCallback() {
       @Override
       public void done(AVIMClient c, AVIMException e) {
@@ -108,16 +109,6 @@ public final class SdkPerson implements Person {
   @Override
   public void remove(String conversation, List<String> members) throws Exception {
     plain(back -> client.getConversation(conversation).kickMembers(members, back));
-  }
-
-  @Override
-  public int count(String conversation) throws Exception {
-    return this.<Integer>answer(done -> client.getConversation(conversation).getMemberCount(new AVIMConversationMemberCountCallback() {
-      @Override
-      public void done(Integer n, AVIMException e) {
-        done.take(n, e);
-      }
-    }));
   }
 
   @Override
