@@ -62,7 +62,7 @@ func (s *socket) open(in *leanpb.GenericCommand) {
 		switch {
 		case err == nil:
 		case errors.Is(err, errNoApp):
-			s.close(CodeAppNotAvailable, Reason(CodeAppNotAvailable))
+			s.noApp(in)
 		case isOut(err) && in.GetSessionMessage().GetR():
 			// Who comes back waits and tries again when his socket is closed, and
 			// takes an error for the end of the session.
@@ -71,6 +71,13 @@ func (s *socket) open(in *leanpb.GenericCommand) {
 			s.refuse(in, sessionCodes.failed(err))
 		}
 	})
+}
+
+// noApp ends a socket whose app there is not. Some clients give up because of the
+// error, and some because of the status.
+func (s *socket) noApp(in *leanpb.GenericCommand) {
+	s.refuse(in, &Error{Code: CodeAppNotAvailable})
+	s.close(CodeAppNotAvailable, Reason(CodeAppNotAvailable))
 }
 
 // isOut tells an error of what may work a little later.

@@ -46,7 +46,7 @@ func (s *socket) login(in *leanpb.GenericCommand) {
 		err := s.bind(ctx, in)
 		switch {
 		case errors.Is(err, errNoApp):
-			s.close(CodeAppNotAvailable, Reason(CodeAppNotAvailable))
+			s.noApp(in)
 			return
 		case err != nil:
 			s.refuse(in, commonCodes.failed(err))

@@ -79,7 +79,9 @@ func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	p := w.dial()
 	in := opening1("tom")
 	in.AppId = new("no-such-app")
-	p.send(in)
+	if got := line(p.ask(in)); got != "error i=1 peer=tom 4100 APP_NOT_AVAILABLE" {
+		t.Errorf("an unknown app: %s", got)
+	}
 	p.wantClosed(CodeAppNotAvailable)
 
 	p = w.dial()
