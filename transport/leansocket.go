@@ -31,10 +31,14 @@ const (
 //nolint:gochecknoglobals // a list of constants
 var leanSubprotocols = []string{LeanProtobuf3, LeanProtobuf1, LeanBase643, LeanBase641}
 
-// LeanCommandBytes is how large a message of a client may be, decoded.
-const LeanCommandBytes = 5 << 10
+// LeanCommandBytes is how large a message of a client may be, decoded: the
+// largest text that an app can allow, with what goes with it. That most apps allow
+// less is an answer's business; a socket that is closed gives none.
+const LeanCommandBytes = 48 << 10
 
 const (
+	// leanReadBytes is what most messages of clients fit into.
+	leanReadBytes = 5 << 10
 	// leanWriteBytes is about how much goes in one write to a socket.
 	leanWriteBytes = 64 << 10
 	// maxHeaderBytes is the longest header of a frame that a server writes.
@@ -80,7 +84,7 @@ type LeanSocket struct {
 
 //nolint:gochecknoglobals // shared by all sockets of the process, which is their point
 var (
-	leanReads  = sync.Pool{New: func() any { return new(make([]byte, 0, LeanCommandBytes)) }}
+	leanReads  = sync.Pool{New: func() any { return new(make([]byte, 0, leanReadBytes)) }}
 	leanWrites = sync.Pool{New: func() any { return new(make([]byte, 0, leanWriteBytes)) }}
 )
 
@@ -111,7 +115,9 @@ func (s *LeanSocket) isText() bool {
 // rules, and otherwise as of [Conn].
 func (s *LeanSocket) ReadMessage() ([]byte, error) {
 	if s.last != nil {
-		leanReads.Put(s.last)
+		if cap(*s.last) <= 4*leanReadBytes {
+			leanReads.Put(s.last)
+		}
 		s.last = nil
 	}
 	if err := s.heard(); err != nil {
