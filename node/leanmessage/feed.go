@@ -199,6 +199,9 @@ type following struct{ *client }
 func (c following) pushesLocked(out []outgoing, l *followed, b *tail.Batch) []outgoing {
 	unread := l.unread
 	for _, e := range b.Entries {
+		if e.Offset <= l.upto {
+			continue // it was read meanwhile: the edge began before what was read ended
+		}
 		if unread != nil && e.Offset > unread.offset {
 			out, unread = append(out, unread.push), nil
 		}
