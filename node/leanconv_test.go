@@ -361,3 +361,23 @@ func TestLM058_Temporary(t *testing.T) {
 		}
 	})
 }
+
+// TestLM021_Full: where there is no room for all, nobody is added.
+func TestLM021_Full(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		tom := c.session("tom", c.nodes[0])
+		many := func(from, to int) (names []string) {
+			for i := from; i < to; i++ {
+				names = append(names, fmt.Sprintf("user%03d", i))
+			}
+			return names
+		}
+		expectCode(t, "501 at once", tom.conv(leanpb.OpType_start, &leanpb.ConvCommand{M: many(0, 500)}), 4304)
+		cid := tom.start(&leanpb.ConvCommand{M: many(0, 498)}).GetCid()
+		expectCode(t, "two more", tom.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: many(498, 500)}), 4304)
+		expectCode(t, "one more", tom.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: many(498, 499)}), 0)
+		expectCode(t, "and one", tom.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: many(499, 500)}), 4304)
+		r := tom.conv(leanpb.OpType_count, &leanpb.ConvCommand{Cid: &cid})
+		expect(t, "members", fmt.Sprint(r.GetConvMessage().GetCount()), "500")
+	})
+}

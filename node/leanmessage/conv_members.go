@@ -126,7 +126,7 @@ func (c convs) membersChanged(o leanpb.OpType, change *memberChange, r state.Res
 // asks or about the conversation.
 func ofUser(r state.Refusal) bool {
 	switch r {
-	case state.Blocked, state.Banned, state.Limit, state.NeedOwner:
+	case state.Blocked, state.Banned, state.NeedOwner:
 		return true
 	default:
 		return false

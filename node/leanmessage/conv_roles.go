@@ -44,6 +44,9 @@ func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (
 	if err != nil {
 		return nil, memberCodes.failed(err)
 	}
+	if r.Refusal == state.Limit {
+		return nil, errorf(CodeMemberInRoleFull, "%s", r.Text)
+	}
 	if r.Refusal != state.None {
 		return nil, memberCodes.refused(r.Refusal, r.Text)
 	}
