@@ -78,7 +78,7 @@ func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done f
 	}
 	cid := storedID(m.GetCid())
 	send := &state.SendMessage{
-		Conversation: services{c.client}.within(cid), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
+		Conversation: services(c).within(cid), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
 	}
 	send.Body, send.ContentType = content(m)
 	answer := func(r state.Result, err error) {
@@ -90,7 +90,7 @@ func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done f
 		done(ack(r.MessageID, r.Timestamp), nil)
 	}
 	c.host().Submit(h, send, func(r state.Result, err error) {
-		if s := (services{c.client}); err == nil && s.mayBe(r.Refusal) {
+		if s := services(c); err == nil && s.mayBe(r.Refusal) {
 			s.send(h, cid, send, r, answer)
 			return
 		}

@@ -54,7 +54,7 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 
 // patch changes one message, and returns when.
 func (c sending) patch(ctx context.Context, p *leanpb.PatchItem, allow door.AllowSettings) (int64, error) {
-	id := services{c.client}.within(storedID(p.GetCid()))
+	id := services(c).within(storedID(p.GetCid()))
 	switch {
 	case p.GetRecall() && !allow.Recall:
 		return 0, &Error{Code: CodeRecallDisabled}

@@ -55,13 +55,13 @@ func (c following) upToDate(ctx context.Context) bool {
 		return false
 	}
 	c.replay(ctx, missed)
-	services{c.client}.handed(ctx, wire.Seq(c.feed.news.Swap(0)))
+	services(c).handed(ctx, wire.Seq(c.feed.news.Swap(0)))
 	return true
 }
 
 // catchUp does it once. It returns where there are messages to be replayed.
 func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
-	if err := (rooming{c.client}).rejoinRoom(ctx); err != nil {
+	if err := rooming(c).rejoinRoom(ctx); err != nil {
 		return nil, err
 	}
 	in, err := door.Memberships(ctx, c.host(), c.app, c.user, maxFollowed)
@@ -79,7 +79,7 @@ func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
 	now := c.now()
 	q := ask.Sync{}
 	if c.socket.offline {
-		q.Missed = &ask.SyncMissed{Device: progress{c.client}.deviceName(), Limit: c.tenant().settings.Limit.Replay}
+		q.Missed = &ask.SyncMissed{Device: progress(c).deviceName(), Limit: c.tenant().settings.Limit.Replay}
 	} else {
 		q.Unread = now.unreadOf()
 	}
@@ -103,41 +103,52 @@ func (s *session) unreadOf() *ask.SyncUnread {
 	return &ask.SyncUnread{Since: s.unreadSince}
 }
 
-// tellMissed pushes what the answers say, and follows on from there.
-func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
-	var fresh []*followed
-	var unread, missed []*ask.State
-	var again []wire.ConversationID
-	var parts []ask.State
+// answers is what the shards say of conversations, by what is to be done with it.
+type answers struct {
+	fresh  []*followed           // to be followed from where the answer ends
+	unread []*ask.State          // to be told
+	missed []*ask.State          // to be replayed
+	again  []wire.ConversationID // that are followed already, to be asked about again
+	parts  []ask.State           // of services
+}
+
+func (c following) sort(states []ask.State, bitmap int64) *answers {
+	a := &answers{}
 	for i := range states {
 		s := &states[i]
 		if s.Refusal != state.None || s.Preset == state.PresetTemporary && bitmap&bitTemporary == 0 {
 			continue
 		}
 		if len(s.Missed) > 0 {
-			missed = append(missed, s)
+			a.missed = append(a.missed, s)
 		}
 		_, isThread := state.ServiceOf(s.Conversation)
 		switch known := c.feed.of(s.Conversation) != nil; {
 		case known && s.Told:
-			again = append(again, s.Conversation)
+			a.again = append(a.again, s.Conversation)
 		case isThread || s.Preset == state.PresetSystem:
-			parts = append(parts, *s)
+			a.parts = append(a.parts, *s)
 		case s.Told:
-			unread = append(unread, s)
+			a.unread = append(a.unread, s)
 		}
-		fresh = append(fresh, followedAt(s))
+		a.fresh = append(a.fresh, followedAt(s))
 	}
-	away, err := services{c.client}.away(ctx, parts)
+	return a
+}
+
+// tellMissed pushes what the answers say, and follows on from there.
+func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
+	a := c.sort(states, bitmap)
+	away, err := services(c).away(ctx, a.parts)
 	if err != nil {
 		return nil, err
 	}
 	for i := range away.unread {
-		unread = append(unread, &away.unread[i])
+		a.unread = append(a.unread, &away.unread[i])
 	}
-	missed, fresh = append(missed, away.missed...), append(fresh, away.follow)
+	a.missed, a.fresh = append(a.missed, away.missed...), append(a.fresh, away.follow)
 	c.feed.news.Store(uint64(away.upto))
-	if len(unread) > 0 && !c.tell(ctx, c.unreadOf(unread)) {
+	if len(a.unread) > 0 && !c.tell(ctx, c.unreadOf(a.unread)) {
 		return nil, nil
 	}
 	for i := range states {
@@ -148,11 +159,11 @@ func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap in
 			}
 		}
 	}
-	err = c.followAll(ctx, fresh)
-	if len(again) > 0 {
-		progress{c.client}.askUnread(ctx, again)
+	err = c.followAll(ctx, a.fresh)
+	if len(a.again) > 0 {
+		progress(c).askUnread(ctx, a.again)
 	}
-	return missed, err
+	return a.missed, err
 }
 
 // unreadOf is the push of what is unread: of the newest conversations.
@@ -164,7 +175,7 @@ func (c following) unreadOf(states []*ask.State) outgoing {
 	for i, s := range states {
 		tuples[i] = unreadTuple(s, limits.UnreadMessages)
 	}
-	return progress{c.client}.unreadPush(tuples...)
+	return progress(c).unreadPush(tuples...)
 }
 
 // followedAt is a conversation as it is followed on from an answer.

@@ -45,7 +45,7 @@ func (c services) is(ctx context.Context, id wire.ConversationID) bool {
 	if c.known(id) || c.presetOf(id) != 0 {
 		return c.known(id)
 	}
-	kind, err := convs{c.client}.kindOf(ctx, id)
+	kind, err := convs(c).kindOf(ctx, id)
 	return err == nil && kind.Preset == state.PresetSystem
 }
 
@@ -75,7 +75,7 @@ func (services) mayBe(r state.Refusal) bool {
 
 // send sends again what was refused, if it was for a service: into the thread,
 // which may have to be made. Else done is told what was said before.
-func (c services) send(h state.Header, service wire.ConversationID, send *state.SendMessage, refused state.Result, done func(state.Result, error)) { //nolint:revive // what is sent, by whom, where to, what came of it
+func (c services) send(h state.Header, service wire.ConversationID, send *state.SendMessage, refused state.Result, done func(state.Result, error)) {
 	c.run(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 		defer cancel()
@@ -97,7 +97,7 @@ func (c services) read(ctx context.Context, p ask.PlaceIn) {
 	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 	defer cancel()
 	if !c.is(ctx, p.Conversation) {
-		progress{c.client}.readUpto(ctx, progress{c.client}.find(ctx, []ask.PlaceIn{p}))
+		progress(c).readUpto(ctx, progress(c).find(ctx, []ask.PlaceIn{p}))
 		return
 	}
 	at := ask.Place{Message: p.Message, Time: p.Time}
@@ -142,7 +142,7 @@ func (c services) pushUnread(ctx context.Context, of []wire.ConversationID) erro
 			parts = append(parts, thread)
 		}
 	}
-	states, err := following{c.client}.sync(ctx, parts, ask.Sync{Unread: &ask.SyncUnread{}})
+	states, err := following(c).sync(ctx, parts, ask.Sync{Unread: &ask.SyncUnread{}})
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (c services) pushUnread(ctx context.Context, of []wire.ConversationID) erro
 			i = len(joined) - 1
 		}
 		tuple := unreadTuple(&joined[i], c.tenant().settings.Limit.UnreadMessages)
-		c.client.send([]outgoing{progress{c.client}.unreadPush(tuple)}, true)
+		c.client.send([]outgoing{progress(c).unreadPush(tuple)}, true)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (c progress) cursorMoved(m tail.Cursor) {
 		return
 	}
 	l.read = m.Read
-	if m.Read < l.seq || l.reading || l.seq == 0 || (services{c.client}).parted(l.id) {
+	if m.Read < l.seq || l.reading || l.seq == 0 || services(c).parted(l.id) {
 		c.run(func(ctx context.Context) { c.askUnread(ctx, []wire.ConversationID{l.id}) })
 		return
 	}
@@ -75,12 +75,12 @@ func (c progress) askUnread(ctx context.Context, ids []wire.ConversationID) {
 	if c.socket.offline {
 		return
 	}
-	ids = services{c.client}.tellUnread(ctx, ids)
+	ids = services(c).tellUnread(ctx, ids)
 	for try := 0; try < unreadTries && len(ids) > 0; try++ {
 		if try > 0 && !pause(ctx, time.Duration(try)*20*time.Millisecond) {
 			return
 		}
-		states, err := following{c.client}.sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
+		states, err := following(c).sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
 		if err != nil {
 			c.door().opts.Logger.Debug("a session was not told what is unread", "app", c.app, "error", err)
 			return
