@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
@@ -62,9 +61,13 @@ type directFlags struct {
 	hasMore   bool // and others will be
 }
 
-// appendDirect appends a DirectCommand: what leanpb would, without making one,
+// directBytes is about what a message takes beside its body and its conversation.
+const directBytes = 64
+
+// encodeDirect is a DirectCommand: what leanpb would make, without making one,
 // since a message is encoded for each conversation and sent to many sessions.
-func appendDirect(b []byte, m *state.Message, cid string, preset state.Preset, flags directFlags) []byte {
+func encodeDirect(m *state.Message, cid string, preset state.Preset, flags directFlags) []byte {
+	b := make([]byte, 0, directBytes+len(m.Body)+len(cid))
 	if isBinary(m) {
 		b = protowire.AppendTag(b, 19, protowire.BytesType)
 		b = protowire.AppendBytes(b, m.Body)
@@ -119,16 +122,16 @@ func appendFlag(b []byte, field protowire.Number, set bool) []byte {
 // logItem is a message of the history.
 func logItem(m *ask.Message, preset state.Preset) *leanpb.LogItem {
 	item := &leanpb.LogItem{
-		From: proto.String(string(m.From)), Timestamp: proto.Int64(m.Timestamp), MsgId: proto.String(string(m.ID)),
-		MentionPids: names(m.Mentions), ConvType: proto.Int32(int32(shownKind(preset))),
+		From: new(string(m.From)), Timestamp: new(m.Timestamp), MsgId: new(string(m.ID)),
+		MentionPids: names(m.Mentions), ConvType: new(int32(shownKind(preset))),
 	}
 	if isBinary(m.Message) {
-		item.Data, item.Bin = proto.String(base64.StdEncoding.EncodeToString(m.Body)), proto.Bool(true)
+		item.Data, item.Bin = new(base64.StdEncoding.EncodeToString(m.Body)), new(true)
 	} else {
-		item.Data = proto.String(textOf(m.Message))
+		item.Data = new(textOf(m.Message))
 	}
 	if m.MentionAll {
-		item.MentionAll = proto.Bool(true)
+		item.MentionAll = new(true)
 	}
 	item.AckAt, item.ReadAt, item.PatchTimestamp = known(m.AckAt), known(m.ReadAt), known(m.Edited)
 	return item
@@ -154,28 +157,16 @@ func names(users []wire.UserID) []string {
 	return out
 }
 
-// userIDs are names as the cluster writes them.
-func userIDs(names []string) []wire.UserID {
-	if len(names) == 0 {
-		return nil
-	}
-	out := make([]wire.UserID, len(names))
-	for i, n := range names {
-		out[i] = wire.UserID(n)
-	}
-	return out
-}
-
 // patchItem is a message as it was changed.
 func patchItem(m *state.Message, cid string) *leanpb.PatchItem {
 	item := &leanpb.PatchItem{
-		Cid: proto.String(cid), Mid: proto.String(string(m.ID)), Timestamp: proto.Int64(m.Timestamp), From: proto.String(string(m.From)),
-		PatchTimestamp: proto.Int64(m.Edited), Recall: proto.Bool(m.Recalled), MentionAll: proto.Bool(m.MentionAll), MentionPids: names(m.Mentions),
+		Cid: new(cid), Mid: new(string(m.ID)), Timestamp: new(m.Timestamp), From: new(string(m.From)),
+		PatchTimestamp: new(m.Edited), Recall: new(m.Recalled), MentionAll: new(m.MentionAll), MentionPids: names(m.Mentions),
 	}
 	if isBinary(m) {
 		item.BinaryMsg = m.Body
 	} else {
-		item.Data = proto.String(textOf(m))
+		item.Data = new(textOf(m))
 	}
 	return item
 }
@@ -184,19 +175,19 @@ func patchItem(m *state.Message, cid string) *leanpb.PatchItem {
 func unreadTuple(s *ask.State, most int) *leanpb.UnreadTuple {
 	n := int32(min(s.Unread, uint64(most)))
 	tuple := &leanpb.UnreadTuple{
-		Cid: proto.String(shownID(s.Conversation, s.Preset)), Unread: &n,
-		Mentioned: proto.Bool(s.Mentioned && n > 0), ConvType: proto.Int32(int32(shownKind(s.Preset))),
+		Cid: new(shownID(s.Conversation, s.Preset)), Unread: &n,
+		Mentioned: new(s.Mentioned && n > 0), ConvType: new(int32(shownKind(s.Preset))),
 	}
 	m := s.Newest
 	if m == nil {
 		return tuple
 	}
-	tuple.Mid, tuple.Timestamp, tuple.From = proto.String(string(m.ID)), proto.Int64(m.Timestamp), proto.String(string(m.From))
+	tuple.Mid, tuple.Timestamp, tuple.From = new(string(m.ID)), new(m.Timestamp), new(string(m.From))
 	tuple.PatchTimestamp = known(m.Edited)
 	if isBinary(m) {
 		tuple.BinaryMsg = m.Body
 	} else {
-		tuple.Data = proto.String(textOf(m))
+		tuple.Data = new(textOf(m))
 	}
 	return tuple
 }

@@ -31,7 +31,7 @@ func TestAppendDirect(t *testing.T) {
 			m: state.Message{ID: "m1"}, preset: state.PresetRoom, flags: directFlags{transient: true},
 			want: &leanpb.DirectCommand{
 				Msg: proto.String(""), FromPeerId: proto.String(""), Timestamp: proto.Int64(0), Cid: proto.String("c1"), Id: proto.String("m1"),
-				Transient: proto.Bool(true), ConvType: proto.Int32(2),
+				Transient: new(true), ConvType: proto.Int32(2),
 			},
 		},
 		"LM062: bytes": {
@@ -61,7 +61,7 @@ func TestAppendDirect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := &leanpb.DirectCommand{}
-			if err := proto.Unmarshal(appendDirect(nil, &c.m, shownID("c1", c.preset), c.preset, c.flags), got); err != nil {
+			if err := proto.Unmarshal(encodeDirect(&c.m, shownID("c1", c.preset), c.preset, c.flags), got); err != nil {
 				t.Fatal(err)
 			}
 			if !proto.Equal(got, c.want) {

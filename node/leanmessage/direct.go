@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
@@ -175,15 +173,15 @@ func messageError(m *leanpb.DirectCommand, r state.Result, err error) *Error {
 // ack says that a message was taken.
 func ack(id wire.MessageID, millis int64) *leanpb.GenericCommand {
 	return &leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Uid: proto.String(string(id)), T: proto.Int64(millis)},
+		Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Uid: new(string(id)), T: new(millis)},
 	}
 }
 
 // refusedAck says why it was not.
 func refusedAck(e *Error) *leanpb.GenericCommand {
-	m := &leanpb.AckCommand{Code: proto.Int32(int32(e.Code)), Reason: proto.String(e.reason()), AppCode: e.AppCode}
+	m := &leanpb.AckCommand{Code: new(int32(e.Code)), Reason: new(e.reason()), AppCode: e.AppCode}
 	if e.AppMsg != "" {
-		m.AppMsg = proto.String(e.AppMsg)
+		m.AppMsg = new(e.AppMsg)
 	}
 	return &leanpb.GenericCommand{Cmd: leanpb.CommandType_ack.Enum(), AckMessage: m}
 }

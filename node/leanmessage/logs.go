@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -46,7 +44,7 @@ func logs(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.Ge
 	if err != nil {
 		return nil, historyError(err)
 	}
-	out := &leanpb.LogsCommand{Cid: proto.String(m.GetCid())}
+	out := &leanpb.LogsCommand{Cid: new(m.GetCid())}
 	if page != nil {
 		for i := range page.Messages {
 			out.Logs = append(out.Logs, logItem(&page.Messages[i], page.Preset))

@@ -73,7 +73,7 @@ func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 		if !ok {
 			return nil
 		}
-		one := appendDirect(nil, m, cid, preset, directFlags{})
+		one := encodeDirect(m, cid, preset, directFlags{})
 		return appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
 	})
 	if body == nil {
@@ -94,7 +94,7 @@ func (c *client) transientPushes(t *tail.Transient) []outgoing {
 		if !ok {
 			return nil
 		}
-		one := appendDirect(nil, m, cid, preset, directFlags{transient: true})
+		one := encodeDirect(m, cid, preset, directFlags{transient: true})
 		body = appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
 		t.Lean = body
 	}

@@ -46,7 +46,7 @@ func (c following) replay(ctx context.Context, states []*ask.State) {
 		all = all[len(batch):]
 		out := make([]outgoing, 0, len(batch))
 		for _, m := range batch {
-			one := appendDirect(nil, m.Message, shownID(m.id, m.preset), m.preset, directFlags{offline: true, hasMore: len(all) > 0})
+			one := encodeDirect(m.Message, shownID(m.id, m.preset), m.preset, directFlags{offline: true, hasMore: len(all) > 0})
 			out = append(out, outgoing{head: c.peer, body: appendDirectPush(nil, one, c.host().Millis())})
 		}
 		done := c.feed.await(batch)

@@ -48,7 +48,7 @@ func modify(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.
 	}
 	return &leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_patch.Enum(), Op: leanpb.OpType_modified.Enum(),
-		PatchMessage: &leanpb.PatchCommand{LastPatchTime: proto.Int64(last)},
+		PatchMessage: &leanpb.PatchCommand{LastPatchTime: new(last)},
 	}, nil
 }
 
@@ -124,7 +124,7 @@ func pushPatch(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 func patchPush(m *state.Message, cid string, millis int64) *leanpb.GenericCommand {
 	return &leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_patch.Enum(), Op: leanpb.OpType_modify.Enum(),
-		Service: proto.Int32(serviceConversations), ServerTs: proto.Int64(millis),
+		Service: proto.Int32(serviceConversations), ServerTs: new(millis),
 		PatchMessage: &leanpb.PatchCommand{Patches: []*leanpb.PatchItem{patchItem(m, cid)}},
 	}
 }

@@ -3,8 +3,6 @@ package leanmessage
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -119,13 +117,13 @@ func maxRead(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb
 	if err != nil {
 		return nil, messageCodes.failed(err)
 	}
-	out := &leanpb.ConvCommand{Cid: proto.String(m.GetCid())}
+	out := &leanpb.ConvCommand{Cid: new(m.GetCid())}
 	if a.Cursors != nil {
 		var gotAt, readAt int64
 		for _, one := range a.Cursors.Cursors {
 			if m.GetQueryAllMembers() {
 				out.MaxReadTuples = append(out.MaxReadTuples, &leanpb.MaxReadTuple{
-					Pid: proto.String(string(one.User)), MaxAckTimestamp: known(one.AckAt), MaxReadTimestamp: known(one.ReadAt),
+					Pid: new(string(one.User)), MaxAckTimestamp: known(one.AckAt), MaxReadTimestamp: known(one.ReadAt),
 				})
 			}
 			if one.User != c.user {

@@ -1,8 +1,6 @@
 package leanmessage
 
 import (
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -35,11 +33,11 @@ func (c progress) receipts(m tail.Cursor) []outgoing {
 func (c progress) receipt(m tail.Cursor, one *state.Asked) outgoing {
 	push := c.pushOf(leanpb.CommandType_rcp, 0)
 	push.RcpMessage = &leanpb.RcpCommand{
-		Id: proto.String(string(one.ID)), Cid: proto.String(shownID(m.Log.Conversation, c.presetOf(m.Log.Conversation))),
-		From: proto.String(string(m.User)), T: proto.Int64(m.DeliveredStamp),
+		Id: new(string(one.ID)), Cid: new(shownID(m.Log.Conversation, c.presetOf(m.Log.Conversation))),
+		From: new(string(m.User)), T: new(m.DeliveredStamp),
 	}
 	if one.Read {
-		push.RcpMessage.T, push.RcpMessage.Read = proto.Int64(m.ReadStamp), proto.Bool(true)
+		push.RcpMessage.T, push.RcpMessage.Read = new(m.ReadStamp), new(true)
 	}
 	return pushed(push)
 }

@@ -38,7 +38,7 @@ type placedUnread struct {
 func (c progress) unreadPush(convs ...*leanpb.UnreadTuple) outgoing {
 	m := c.pushOf(leanpb.CommandType_unread, 0)
 	m.UnreadMessage = &leanpb.UnreadCommand{
-		Convs: convs, NotifTime: proto.Int64(c.host().Millis() - unreadMargin.Milliseconds()),
+		Convs: convs, NotifTime: new(c.host().Millis() - unreadMargin.Milliseconds()),
 	}
 	return pushed(m)
 }
@@ -66,7 +66,7 @@ func (c progress) cursorMoved(m tail.Cursor) {
 	}
 	l.unread = nil
 	c.send([]outgoing{c.unreadPush(&leanpb.UnreadTuple{
-		Cid: proto.String(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: proto.Bool(false), ConvType: proto.Int32(int32(shownKind(l.preset))),
+		Cid: new(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: new(false), ConvType: new(int32(shownKind(l.preset))),
 	})}, true)
 }
 
