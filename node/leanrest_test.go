@@ -105,6 +105,46 @@ func TestLM105_REST(t *testing.T) {
 	})
 }
 
+// TestLM056_REST has a service speak: to one user, to subscribers and to all.
+func TestLM056_REST(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		n := c.nodes
+		tom, jerry := c.session("Tom", n[0]), c.session("Jerry", n[1])
+		time.Sleep(2 * time.Second) // of the bubble's clock
+		var made struct {
+			ID string `json:"objectId"`
+		}
+		c.rest(n[0], "POST", "/1.2/rtm/service-conversations", `{"name":"news"}`, &made)
+		path := "/1.2/rtm/service-conversations/" + made.ID
+		c.rest(n[1], "POST", path+"/subscribers", `{"client_id":"Tom"}`, &struct{}{})
+		time.Sleep(2 * time.Second)
+		hears := func(u *leanUser, want string) {
+			t.Helper()
+			if m := u.message(); m.GetMsg() != want || m.GetCid() != made.ID || m.GetFromPeerId() != "bot" || m.GetConvType() != 3 {
+				t.Errorf("%s gets %v, want %q of %s", u.name, m, want, made.ID)
+			}
+		}
+		var sent struct {
+			ID        string `json:"msg-id"`
+			Timestamp int64  `json:"timestamp"`
+		}
+		c.rest(n[2], "POST", path+"/messages", `{"from_client":"bot","message":"to you","to_clients":["Jerry"]}`, &sent)
+		hears(jerry, "to you")
+		c.rest(n[1], "POST", path+"/broadcasts", `{"from_client":"bot","message":"to subscribers"}`, &sent)
+		hears(tom, "to subscribers")
+		c.rest(n[0], "POST", "/1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"to all"}`, &sent)
+		hears(tom, "to all")
+		hears(jerry, "to all")
+		c.rest(n[0], "POST", "/1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"who is there?","transient":true}`, &sent)
+		hears(tom, "who is there?")
+		hears(jerry, "who is there?")
+		var seen []struct{ Data string }
+		if c.rest(n[2], "GET", path+"/subscribers/Jerry/messages", "", &seen); len(seen) != 2 || seen[0].Data != "to all" || seen[1].Data != "to you" {
+			t.Errorf("Jerry sees %v", seen)
+		}
+	})
+}
+
 // TestLM40_NotificationsOfTheCluster has a client come back with its token, and
 // ask what it was not there for.
 func TestLM40_NotificationsOfTheCluster(t *testing.T) {

@@ -64,7 +64,10 @@ func sessionMemberInfos(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := infoRows(id, all, func(m *state.Member, _ string) bool { return wanted.User == "" || wanted.User == string(m.User) })
+	// Clients know by the creator who the owner is; some know no such role.
+	rows := infoRows(id, all, func(m *state.Member, _ string) bool {
+		return m.Role != state.RoleOwner && (wanted.User == "" || wanted.User == string(m.User))
+	})
 	return map[string]any{"results": rows[min(wanted.skip, len(rows)):min(wanted.skip+wanted.limit, len(rows))]}, nil
 }
 

@@ -304,7 +304,11 @@ func sendBroadcast(q *request) (any, error) {
 
 func (q *request) signalAll(b state.Broadcast, c *state.SendMessage) (any, error) {
 	m := q.transient(c)
-	return q.awaitSignal(m, func(done func(error)) { door.SignalBroadcast(q.host, q.app.ID, b, *m, done) })
+	answer, err := q.awaitSignal(m, func(done func(error)) { door.SignalBroadcast(q.host, q.app.ID, b, *m, done) })
+	if failure404(err) != nil { // nobody was ever there to be told anything
+		err = nil
+	}
+	return answer, err
 }
 
 // deleteBroadcast takes a broadcast back from those who have not got it.
