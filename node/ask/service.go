@@ -110,11 +110,16 @@ type BroadcastPlaces struct{}
 // BroadcastPlaceList is his places, by name.
 type BroadcastPlaceList struct {
 	Places []state.BroadcastPlace `json:"places,omitempty"`
+	Met    bool                   `json:"met,omitempty"` // his log is not empty: he was there before
 }
 
 func (*BroadcastPlaces) answer(e executor, a *Answer) error {
 	places, err := e.st.BroadcastPlaces(e.app, e.user)
-	a.BroadcastPlaces = &BroadcastPlaceList{Places: places}
+	if err != nil {
+		return err
+	}
+	at, err := e.st.Last(state.LogKey{App: e.app, User: e.user})
+	a.BroadcastPlaces = &BroadcastPlaceList{Places: places, Met: at.Last > 0}
 	return err
 }
 

@@ -78,47 +78,59 @@ type News struct {
 }
 
 // OpenBroadcasts says what is to be told to a user who comes at a time, in
-// milliseconds. It notes when he came first.
+// milliseconds. In an app that has said something to all it notes when he came
+// first.
 func OpenBroadcasts(ctx context.Context, log Log, app wire.AppID, user wire.UserID, now int64) (News, error) {
-	a, err := log.Ask(ctx, app, user, string(user), &ask.Request{BroadcastPlaces: &ask.BroadcastPlaces{}})
-	if err != nil {
-		return News{}, err
-	}
-	places := map[wire.ConversationID]wire.Seq{}
-	for _, p := range a.BroadcastPlaces.Places {
-		places[p.Name] = p.Seq
-	}
-	begin, known := places[state.PlaceBegin]
-	q := &ask.Broadcasts{After: begin, ValidAt: now, Limit: maxNews}
-	if !known {
-		q.Limit = 1
-	}
-	a, err = log.Ask(ctx, app, user, string(state.BroadcastLog), &ask.Request{Broadcasts: q})
+	q := &ask.Broadcasts{ValidAt: now, Limit: maxNews}
+	a, err := log.Ask(ctx, app, user, string(state.BroadcastLog), &ask.Request{Broadcasts: q})
 	if err != nil {
 		return News{}, err
 	}
 	page := a.Broadcasts
 	if page.Missing {
-		if page.Last, err = makeBroadcasts(ctx, log, app); err != nil {
-			return News{}, err
-		}
+		last, err := makeBroadcasts(ctx, log, app)
+		return News{After: last}, err
 	}
-	if !known {
-		begin = page.LastSeq
-		if len(page.Broadcasts) > 0 {
-			begin = page.Broadcasts[0].Message.Seq - 1
-		}
-		if err := place(ctx, log, app, user, state.BroadcastPlace{Name: state.PlaceBegin, Seq: begin}); err != nil {
-			return News{}, err
-		}
+	news := News{After: page.Last}
+	if page.LastSeq == 0 {
+		return news, nil
 	}
-	news := News{After: page.Last, Handed: places[state.PlaceHanded]}
+	places, err := placesOf(ctx, log, app, user, page)
+	if err != nil {
+		return News{}, err
+	}
+	news.Handed = places[state.PlaceHanded]
 	for _, b := range page.Broadcasts {
-		if b.Message.Seq > places[b.Service] {
+		if b.Message.Seq > max(places[state.PlaceBegin], places[b.Service]) {
 			news.Unread = append(news.Unread, b)
 		}
 	}
 	return news, nil
+}
+
+// placesOf returns the places of a user among the broadcasts. One whom nobody has
+// met begins before the newest that is valid still; one who was there before there
+// were any, at the beginning.
+func placesOf(ctx context.Context, log Log, app wire.AppID, user wire.UserID, page *ask.BroadcastPage) (map[wire.ConversationID]wire.Seq, error) {
+	a, err := log.Ask(ctx, app, user, string(user), &ask.Request{BroadcastPlaces: &ask.BroadcastPlaces{}})
+	if err != nil {
+		return nil, err
+	}
+	places := map[wire.ConversationID]wire.Seq{}
+	for _, p := range a.BroadcastPlaces.Places {
+		places[p.Name] = p.Seq
+	}
+	if _, known := places[state.PlaceBegin]; known {
+		return places, nil
+	}
+	begin := wire.Seq(0)
+	if n := len(page.Broadcasts); !a.BroadcastPlaces.Met && n > 0 {
+		begin = page.Broadcasts[n-1].Message.Seq - 1
+	} else if !a.BroadcastPlaces.Met {
+		begin = page.LastSeq
+	}
+	places[state.PlaceBegin] = begin
+	return places, place(ctx, log, app, user, state.BroadcastPlace{Name: state.PlaceBegin, Seq: begin})
 }
 
 // HandedBroadcasts notes that a user was handed broadcasts up to one.

@@ -300,6 +300,7 @@ func (s *oneShard) open(user wire.UserID) (News, string) {
 // everybody what came since he was told last, if it is valid still.
 func TestLM056_News(t *testing.T) {
 	s := newShard(t)
+	s.do("old", &state.EnterRoom{User: "old", Conversation: "hall", Session: "s1"}) // so that he was met
 	if news, got := s.open("old"); got != "" || news.After == 0 {
 		t.Errorf("before there was any: %+v %q", news, got)
 	}
