@@ -33,12 +33,14 @@ var leanSubprotocols = []string{LeanProtobuf3, LeanProtobuf1, LeanBase643, LeanB
 
 // LeanCommandBytes is how large a message of a client may be, decoded: the
 // largest text that an app can allow, with what goes with it. That most apps allow
-// less is an answer's business; a socket that is closed gives none.
-const LeanCommandBytes = 48 << 10
+// less is an answer's business; a socket that is closed gives none. Who has not
+// signed in may send less, LeanHelloBytes.
+const (
+	LeanCommandBytes = 48 << 10
+	LeanHelloBytes   = 5 << 10
+)
 
 const (
-	// leanReadBytes is what most messages of clients fit into.
-	leanReadBytes = 5 << 10
 	// leanWriteBytes is about how much goes in one write to a socket.
 	leanWriteBytes = 64 << 10
 	// maxHeaderBytes is the longest header of a frame that a server writes.
@@ -71,6 +73,7 @@ type LeanSocket struct {
 	ticket      *ticket // of a stranger
 	ending      ending
 	silence     atomic.Int64 // nanoseconds; 0: the deadline is fixed
+	signedIn    atomic.Bool
 
 	// The reading goroutine's own.
 	last   *[]byte   // what the message that was read last is in
@@ -84,7 +87,7 @@ type LeanSocket struct {
 
 //nolint:gochecknoglobals // shared by all sockets of the process, which is their point
 var (
-	leanReads  = sync.Pool{New: func() any { return new(make([]byte, 0, leanReadBytes)) }}
+	leanReads  = sync.Pool{New: func() any { return new(make([]byte, 0, LeanHelloBytes)) }}
 	leanWrites = sync.Pool{New: func() any { return new(make([]byte, 0, leanWriteBytes)) }}
 )
 
@@ -104,7 +107,18 @@ func (s *LeanSocket) RemoteAddr() string { return s.raw.RemoteAddr().String() }
 
 // SignedIn says that the client is no stranger any more: his place among them is
 // free again.
-func (s *LeanSocket) SignedIn() { s.ticket.leave() }
+func (s *LeanSocket) SignedIn() {
+	s.signedIn.Store(true)
+	s.ticket.leave()
+}
+
+// limit is how large a message may be now.
+func (s *LeanSocket) limit() int {
+	if s.signedIn.Load() {
+		return LeanCommandBytes
+	}
+	return LeanHelloBytes
+}
 
 func (s *LeanSocket) isText() bool {
 	return s.subprotocol == LeanBase643 || s.subprotocol == LeanBase641
@@ -115,7 +129,7 @@ func (s *LeanSocket) isText() bool {
 // rules, and otherwise as of [Conn].
 func (s *LeanSocket) ReadMessage() ([]byte, error) {
 	if s.last != nil {
-		if cap(*s.last) <= 4*leanReadBytes {
+		if cap(*s.last) <= 4*LeanHelloBytes {
 			leanReads.Put(s.last)
 		}
 		s.last = nil
@@ -141,9 +155,9 @@ func (s *LeanSocket) readMessage([]byte) (int, error) {
 	if err != nil {
 		return 0, s.translate(err)
 	}
-	limit, want := LeanCommandBytes, websocket.BinaryMessage
+	limit, want := s.limit(), websocket.BinaryMessage
 	if s.isText() {
-		limit, want = base64.StdEncoding.EncodedLen(LeanCommandBytes), websocket.TextMessage
+		limit, want = base64.StdEncoding.EncodedLen(limit), websocket.TextMessage
 	}
 	if kind != want {
 		s.fault = fmt.Errorf("%w: a message of the other kind", ErrMalformed)
@@ -156,7 +170,7 @@ func (s *LeanSocket) readMessage([]byte) (int, error) {
 	}
 	*s.last = into.Bytes()
 	if into.Len() > limit {
-		s.fault = fmt.Errorf("%w: want at most %d bytes", ErrFrameTooLarge, LeanCommandBytes)
+		s.fault = fmt.Errorf("%w: want at most %d bytes", ErrFrameTooLarge, s.limit())
 	} else if s.isText() {
 		s.decode()
 	}
@@ -169,8 +183,8 @@ func (s *LeanSocket) decode() {
 	switch {
 	case err != nil:
 		s.fault = fmt.Errorf("%w: %w", ErrMalformed, err)
-	case len(decoded) > LeanCommandBytes:
-		s.fault = fmt.Errorf("%w: want at most %d bytes", ErrFrameTooLarge, LeanCommandBytes)
+	case len(decoded) > s.limit():
+		s.fault = fmt.Errorf("%w: want at most %d bytes", ErrFrameTooLarge, s.limit())
 	default:
 		*s.last = decoded
 	}

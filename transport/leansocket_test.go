@@ -131,7 +131,7 @@ func TestLeanMessagesOfAllSizesGoBothWays(t *testing.T) {
 	d := openLeanDoor(t, EdgeOptions{}, echoLean)
 	for _, p := range []string{LeanProtobuf3, LeanBase643} {
 		conn := d.dial(t, "", p)
-		for _, n := range []int{0, 1, 125, 126, 127, LeanCommandBytes} {
+		for _, n := range []int{0, 1, 125, 126, 127, LeanHelloBytes} {
 			sent := bytes.Repeat([]byte{0xfe}, n)
 			kind, frame := websocket.BinaryMessage, sent
 			if p == LeanBase643 {
@@ -182,9 +182,9 @@ func TestBrokenRulesCloseWithTheDialectsStatus(t *testing.T) {
 		message     []byte
 		want        int
 	}{
-		"a long message":           {LeanProtobuf3, websocket.BinaryMessage, make([]byte, LeanCommandBytes+1), 4109},
+		"a long message":           {LeanProtobuf3, websocket.BinaryMessage, make([]byte, LeanHelloBytes+1), 4109},
 		"a very long message":      {LeanProtobuf3, websocket.BinaryMessage, make([]byte, 1<<20), 4109},
-		"a long message in base64": {LeanBase643, websocket.TextMessage, []byte(base64.StdEncoding.EncodeToString(make([]byte, LeanCommandBytes+1))), 4109},
+		"a long message in base64": {LeanBase643, websocket.TextMessage, []byte(base64.StdEncoding.EncodeToString(make([]byte, LeanHelloBytes+1))), 4109},
 		"text where bytes are due": {LeanProtobuf3, websocket.TextMessage, []byte("{}"), 4114},
 		"bytes where text is due":  {LeanBase643, websocket.BinaryMessage, []byte{1}, 4114},
 		"no base64":                {LeanBase643, websocket.TextMessage, []byte("***"), 4114},
@@ -200,6 +200,25 @@ func TestBrokenRulesCloseWithTheDialectsStatus(t *testing.T) {
 				t.Errorf("the socket ends with %v, want status %d and a word", err, c.want)
 			}
 		})
+	}
+}
+
+func TestOnlyWhoHasSignedInSendsMore(t *testing.T) {
+	d := openLeanDoor(t, EdgeOptions{}, func(s *LeanSocket) {
+		s.SignedIn()
+		echoLean(s)
+	})
+	conn := d.dial(t, "", LeanProtobuf3)
+	for _, n := range []int{LeanCommandBytes, LeanCommandBytes + 1} {
+		if err := conn.WriteMessage(websocket.BinaryMessage, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, m, err := conn.ReadMessage(); err != nil || len(m) != LeanCommandBytes {
+		t.Errorf("the largest message: %d bytes, %v", len(m), err)
+	}
+	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, 4109) {
+		t.Errorf("a larger one: %v", err)
 	}
 }
 

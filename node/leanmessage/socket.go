@@ -73,9 +73,30 @@ func (s *socket) read() error {
 		if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(b, in); err != nil {
 			return fmt.Errorf("%w: %w", transport.ErrMalformed, err)
 		}
+		if len(b) > commandBytes && !mayBeLarge(in) {
+			if in.I == nil {
+				return transport.ErrFrameTooLarge // nobody would learn of it otherwise
+			}
+			s.refuse(in, errorf(CodeFrameTooLong, "the command has %d bytes, want at most %d", len(b), commandBytes))
+			continue
+		}
 		s.take(in)
 	}
 	return transport.ErrClosed
+}
+
+// commandBytes is how large a command may be whose parts nobody bounds.
+const commandBytes = 5 << 10
+
+// mayBeLarge tells the commands that bound what is in them themselves: messages,
+// as their app wants it, and what a client says of many messages.
+func mayBeLarge(in *leanpb.GenericCommand) bool {
+	switch opOf(in).cmd {
+	case leanpb.CommandType_direct, leanpb.CommandType_patch, leanpb.CommandType_ack, leanpb.CommandType_read:
+		return true
+	default:
+		return false
+	}
 }
 
 // statusOf says what a socket is closed with when reading it has failed.

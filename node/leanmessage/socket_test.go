@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +112,17 @@ func TestLM002_SocketsAreClosedWithTheReason(t *testing.T) {
 
 	p = w.dial()
 	p.conn.in <- bytes.Repeat([]byte{1}, transport.LeanCommandBytes+1)
+	p.wantClosed(CodeFrameTooLong)
+
+	p = w.dial()
+	p.open("tom")
+	large := command2(sessionCmd, leanpb.OpType_query)
+	large.SessionMessage = &leanpb.SessionCommand{Ua: new(strings.Repeat("x", commandBytes))}
+	if got := line(p.ask(large)); got != "error i=2 peer=tom 4109 FRAME_TOO_LONG" {
+		t.Errorf("a long command: %s", got)
+	}
+	large.I = nil
+	p.send(large)
 	p.wantClosed(CodeFrameTooLong)
 }
 
