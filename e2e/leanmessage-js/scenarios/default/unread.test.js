@@ -9,6 +9,18 @@ async function told(device, conversation, count) {
   return list.find((c) => c.id === conversation.id);
 }
 
+/**
+ * Waits until it is written down with a user what is unread. What somebody is in is
+ * told to the user a moment after a creation is answered: who signs in between is
+ * told of it then, like who was there.
+ */
+function settled(world, user, count) {
+  return until(`${count} are unread`, async () => {
+    const answer = await world.rest('GET', `/1.2/rtm/clients/${user}/unread-count`);
+    return answer.count >= count;
+  });
+}
+
 area('unread', () => {
   scenario('LM-83 LM-88 at login: count and last message of each conversation', async (world) => {
     const tom = await world.open('tom');
@@ -17,6 +29,7 @@ area('unread', () => {
     const two = await tom.im.createConversation({ members: [jerry, world.id('mary')], unique: false });
     for (const words of ['a', 'b', 'c']) await one.send(text(tom, words));
     const last = await two.send(text(tom, 'only one'));
+    await settled(world, jerry, 4);
     const device = await world.open('jerry');
     assert.equal((await told(device, one, 3)).lastMessage.text, 'c');
     const seen = await until('the second is known', async () => {
@@ -51,6 +64,7 @@ area('unread', () => {
     const tom = await world.open('tom');
     const made = await tom.im.createConversation({ members: [world.id('jerry')], unique: false });
     for (let i = 1; i <= 23; i++) await made.send(text(tom, `number ${i}`));
+    await settled(world, world.id('jerry'), 23);
     const jerry = await world.open('jerry', { at: { pushOfflineMessages: true } });
     await jerry.next(Event.MESSAGE, says('number 23'));
     // It parses messages side by side, so a burst is not reported in the order in which it came.
@@ -155,6 +169,7 @@ area('unread', () => {
     for (let i = 0; i < 105; i += 15) {
       await Promise.all(Array.from({ length: 15 }, (_, k) => made.send(text(tom, `number ${i + k}`))));
     }
+    await settled(world, world.id('jerry'), 100);
     const jerry = await world.open('jerry');
     const seen = await told(jerry, made, 100);
     const pages = [];
@@ -175,6 +190,7 @@ area('unread', () => {
       Array.from({ length: 53 }, (_, i) => tom.im.createConversation({ members: [jerry], unique: false, name: `c${i}` })),
     );
     await Promise.all(made.map((c) => c.send(text(tom, 'hello'))));
+    await settled(world, jerry, 53);
     const device = await world.open('jerry');
     const [list] = await device.next(Event.UNREAD_MESSAGES_COUNT_UPDATE);
     assert.equal(list.length, 50);
@@ -205,6 +221,7 @@ area('unread', () => {
     const one = await tom.im.createConversation({ members: [jerry], unique: false });
     const two = await tom.im.createConversation({ members: [jerry], unique: false });
     for (const room of [one, one, two]) await room.send(text(tom, 'x'));
+    await settled(world, jerry, 3);
     const total = await world.rest('GET', `/1.2/rtm/clients/${jerry}/unread-count`);
     assert.equal(total.count, 3);
     const single = await world.rest('GET', `/1.2/rtm/clients/${jerry}/unread-count?conv_id=${one.id}`);
