@@ -48,3 +48,26 @@ func TestLM041_HeardAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestLM063_HeardAtOnce: whatever is said after a session is open is pushed to it,
+// in conversations that its user was in before.
+func TestLM063_HeardAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.other":"0","leanmessage.rate.send":"0"}`)
+		tom := c.session("tom", c.nodes[0])
+		var cids []string
+		for range 10 {
+			cids = append(cids, tom.start(&leanpb.ConvCommand{M: []string{"mary"}}).GetCid())
+		}
+		time.Sleep(2 * time.Second) // of the bubble's clock
+		for i := range 30 {
+			mary := c.session("mary", c.nodes[i%3])
+			time.Sleep(time.Duration(i%10) * 200 * time.Microsecond) // of the bubble's clock
+			sent := tom.send(cids[i%10], "hello")
+			mary.await(fmt.Sprintf("the message of round %d", i), func(m *leanpb.GenericCommand) bool {
+				return m.GetDirectMessage().GetId() == sent.GetUid()
+			})
+			mary.leave()
+		}
+	})
+}

@@ -23,6 +23,8 @@ type feed struct {
 
 	news    atomic.Uint64 // the last broadcast that is being replayed; 0: none is
 	awaited *awaited      // guarded by mu; nil: nothing is replayed
+	settled chan struct{} // closed when the session follows what its user is in
+	once    sync.Once     // closes it
 	resumes atomic.Int32  // how often the session is to be brought up to date; the first one does it
 }
 

@@ -128,8 +128,9 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 	s.add(c)
 	s.welcome()
 	c.host().Opened(c.session())
-	c.answer(r, opening{c}.opened(), nil)
 	c.run(c.resume)
+	opening{c}.settle(ctx)
+	c.answer(r, opening{c}.opened(), nil)
 	return nil
 }
 
@@ -237,6 +238,7 @@ func (s *socket) newClient(in *leanpb.GenericCommand, who credentials) (*client,
 	c.life, c.end = context.WithCancel(s.life)
 	c.state = session{device: who.device, issued: who.issued}
 	c.state.say(in.GetSessionMessage())
+	c.feed.settled = make(chan struct{})
 	return c, &request{number: c.out.begin(true), in: in}
 }
 
@@ -254,6 +256,22 @@ func (s *session) say(m *leanpb.SessionCommand) {
 
 // opening is a session that opens, or opens again.
 type opening struct{ *client }
+
+// maxSettle is how long the reply to an open waits for the session's places.
+const maxSettle = 3 * time.Second
+
+// settle waits until the session follows what its user is in: whatever is said
+// after the reply is pushed then, rather than counted as unread. Where a shard does
+// not answer, the reply does not wait for it.
+func (c opening) settle(ctx context.Context) {
+	timer := time.NewTimer(maxSettle)
+	defer timer.Stop()
+	select {
+	case <-c.feed.settled:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
 
 // begin begins to follow the user's log, takes the tag, and looks whether the
 // session may be.

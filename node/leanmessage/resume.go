@@ -54,6 +54,7 @@ func (c following) upToDate(ctx context.Context) bool {
 		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
 		return false
 	}
+	c.feed.once.Do(func() { close(c.feed.settled) })
 	c.replay(ctx, missed)
 	services(c).handed(ctx, wire.Seq(c.feed.news.Swap(0)))
 	return true
