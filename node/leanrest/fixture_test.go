@@ -121,6 +121,9 @@ func (w *world) Change(_ context.Context, h state.Header, c state.Command) (stat
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.last = h
+	if err := state.CheckCommand(state.EncodeCommand(nil, h, c)); err != nil {
+		return state.Result{}, wire.Errorf(wire.CodeInvalid, "", "%v", err)
+	}
 	r := w.apply(h, c)
 	w.deliver()
 	return r, nil
