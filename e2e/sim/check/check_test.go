@@ -365,6 +365,18 @@ func TestLiveness(t *testing.T) {
 	})
 }
 
+// markedAgain has bob read and be removed, come back, and have read still.
+func markedAgain(s *story, tries int) {
+	s.call(5, history.Event{Op: history.OpMark, User: "bob", Try: tries, State: &history.State{Cursors: []history.Cursor{{User: "bob", Read: 1}}}})
+	cursors := append(theLog().Cursors, history.Cursor{User: "bob", Read: 1, Delivered: 1})
+	for i := range s.h.Events {
+		if e := &s.h.Events[i]; e.Op == history.OpCursors {
+			e.State = &history.State{Cursors: cursors}
+		}
+	}
+	s.log(0).Cursors, s.log(1).Cursors = cursors, cursors
+}
+
 func TestRegisters(t *testing.T) {
 	members := func(s *story, at int, who ...string) {
 		st := &history.State{}
@@ -394,6 +406,8 @@ func TestRegisters(t *testing.T) {
 		{"a cursor read before and after is not moved in between", "A5", func(s *story) {
 			s.call(18, history.Event{Op: history.OpCursors, User: "cid", State: &history.State{}})
 		}},
+		{"a cursor that outlives a removal", "A5", func(s *story) { markedAgain(s, 0) }},
+		{"a cursor that a second copy of its move has set again", "", func(s *story) { markedAgain(s, 1) }},
 		{"a cursor that was moved past the end", "", func(s *story) {
 			s.event(history.OpMark, "ann").State.Cursors[0].Read = 3 // known: 4
 			for i := range s.h.Events {

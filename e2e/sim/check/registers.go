@@ -223,6 +223,13 @@ func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	case e.Op == history.OpMark:
 		add(moves, e.User)
 		all[0].low, all[0].high = markRange(e, known)
+		if e.Try > 0 && e.Outcome == history.OK {
+			// A copy of it may come later: where the cursor is already, that is nothing,
+			// but a member who has left and come back begins anew.
+			again := all[0]
+			again.unknown = true
+			all = append(all, again)
+		}
 	case e.Outcome == history.OK:
 		return append(all, readsOf(x, e, span)...)
 	}
