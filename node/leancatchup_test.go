@@ -151,3 +151,42 @@ func TestLM086_CountsAreExact(t *testing.T) {
 		}
 	})
 }
+
+// TestLM066_OwnMessagesOfALostLeader: what a session has sent while the leader was
+// lost is answered, and not pushed to it as somebody else's.
+func TestLM066_OwnMessagesOfALostLeader(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		c.settings(`{"leanmessage.rate.send":"0"}`)
+		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
+		leader := c.leader(cid)
+		a := c.other(leader)
+		tom, pad := c.session("tom", a), c.session("tom", c.other(leader, a))
+		time.Sleep(time.Second)
+		const n = 60
+		for i := range n {
+			if i == n/2 {
+				c.crash(leader)
+			}
+			tom.i++
+			tom.say(&leanpb.GenericCommand{
+				Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(tom.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String(fmt.Sprint(i))},
+			})
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(20 * time.Second)
+		acks := map[string]bool{}
+		for _, in := range tom.rest() {
+			switch m := in.GetDirectMessage(); {
+			case in.GetAckMessage().GetUid() != "":
+				acks[in.GetAckMessage().GetUid()] = true
+			case m != nil && acks[m.GetId()]:
+				t.Errorf("an own message is pushed: %v", m)
+			case m != nil:
+				t.Logf("a message without an ack is pushed: %v", m)
+			}
+		}
+		if got := pad.quiet(0, leanpb.CommandType_direct); len(got) < len(acks) || len(acks) < n/2 {
+			t.Errorf("%d acks, and the other device has %d messages", len(acks), len(got))
+		}
+	})
+}

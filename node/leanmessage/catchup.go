@@ -105,6 +105,7 @@ func (c following) readPage(ctx context.Context, l *followed) error {
 	if err != nil {
 		return err
 	}
+	c.awaitOwn(ctx, l, entries)
 	if !c.socket.awaitRoom() {
 		return context.Canceled
 	}
