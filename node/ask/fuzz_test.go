@@ -14,6 +14,9 @@ func FuzzExecute(f *testing.F) {
 	w := newWorld(f)
 	w.pair()
 	w.say("ann", "secret")
+	w.do("", &state.CreateConversation{ID: "news", Preset: state.PresetSystem, Members: []wire.UserID{"ann"}})
+	w.do("", &state.CreateConversation{ID: state.BroadcastLog, Preset: state.PresetBroadcast})
+	w.broadcast("news", 0, "to all")
 	kind := int64(-1)
 	for _, r := range []*Request{
 		{History: &History{Conversation: "tea", Start: Place{Time: 5, Message: "x"}, Type: &kind, Limit: 3}},
@@ -22,6 +25,9 @@ func FuzzExecute(f *testing.F) {
 		{Sync: &Sync{Conversations: []wire.ConversationID{"tea"}, Unread: &SyncUnread{Since: 1}}},
 		{Places: &Places{Of: []PlaceIn{{Conversation: "tea", Time: 1}}}},
 		{Cursors: &Cursors{Conversation: "tea"}},
+		{Broadcasts: &Broadcasts{Service: "news", Start: Place{Time: 5, Message: "x"}, Newer: true, Type: &kind, Limit: 3}},
+		{BroadcastPlaces: &BroadcastPlaces{}},
+		{Subscribers: &Subscribers{Service: "news", After: &Subscriber{User: "ann", Since: 1}, Newest: true, Limit: 3}},
 	} {
 		b, err := json.Marshal(r)
 		if err != nil {
@@ -40,6 +46,9 @@ func FuzzExecute(f *testing.F) {
 		}
 		if a.History != nil && len(a.History.Messages) > 0 {
 			t.Fatalf("eve reads %s", answer)
+		}
+		if a.Subscribers != nil {
+			t.Fatalf("eve is told who has subscribed: %s", answer)
 		}
 		if a.Log != nil {
 			entries, err := a.Log.Entries("tea")
