@@ -28,7 +28,7 @@ const (
 	codeInternal            = 4200
 	codeConvNotFound        = 4303
 	codeConvFull            = 4304
-	codeConvReadOnly        = 4307
+	codeUpdateFailed        = 4306
 	codeQueryFailed         = 4310
 	codeLogRejected         = 4312
 	codeSystemRequired      = 4313

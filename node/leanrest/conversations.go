@@ -180,8 +180,16 @@ func (q *request) update(id wire.ConversationID, columns []byte) (int64, error) 
 	if len(changes) == 0 {
 		return 0, wrong(codeMissing, "nothing in the body can be changed")
 	}
-	result, err := q.change(&state.UpdateConversation{ID: id, Changes: changes, Sent: columns})
-	return result.Timestamp, err
+	result, err := q.host.Change(q.ctx(), q.header(), &state.UpdateConversation{ID: id, Changes: changes, Sent: columns})
+	switch {
+	case err != nil:
+		return 0, err
+	case result.Refusal == state.Limit || result.Refusal == state.Invalid:
+		return 0, wrong(codeUpdateFailed, "%s", result.Text)
+	case result.Refusal != state.None:
+		return 0, refused(result.Refusal, result.Text)
+	}
+	return result.Timestamp, nil
 }
 
 func updated(id wire.ConversationID, millis int64) map[string]any {

@@ -139,7 +139,11 @@ func TestLM105_G2_UpdateAndDelete(t *testing.T) {
 	if at.ID != id || after.UpdatedAt != at.UpdatedAt || at.UpdatedAt <= before.UpdatedAt || after.Name != "coffee" || after.Attr["a"] != 1.0 || after.Attr["b"] != 2.0 {
 		t.Errorf("answered %+v, is %+v", at, after)
 	}
-	w.master(put, "/1.2/rtm/conversations/"+id, `{"attr":{"x":"`+strings.Repeat("x", 17<<10)+`"}}`).no(http.StatusBadRequest, 1)
+	large := strings.Repeat("x", 10<<10)
+	w.master(put, "/1.2/rtm/conversations/"+id, `{"a":"`+large+`","b":"`+large+`"}`).no(http.StatusBadRequest, 1) // for one change
+	w.master(put, "/1.2/rtm/conversations/"+id, `{"a":"`+large+`"}`).ok(nil)
+	w.master(put, "/1.2/rtm/conversations/"+id, `{"b":"`+large+`"}`).no(http.StatusBadRequest, 4306) // for one conversation
+	w.master(put, "/1.2/rtm/conversations/"+id, `{"attr.n":{"__op":"Increment","amount":1},"attr.n.n":1}`).no(http.StatusBadRequest, 4306)
 	w.master(put, "/1.2/rtm/conversations/"+id, `{"m":["Eve"]}`).no(http.StatusBadRequest, 113)
 	w.master(put, "/1.2/rtm/chatrooms/"+id, `{"name":"x"}`).no(http.StatusBadRequest, 4316)
 	w.master(put, "/1.2/rtm/service-conversations/"+id, `{"name":"x"}`).no(http.StatusBadRequest, 4313)

@@ -214,7 +214,7 @@ func (w *world) as(headers map[string]string, method, path, body string) answer 
 	}
 	rw := httptest.NewRecorder()
 	w.rest.ServeHTTP(rw, r)
-	return answer{w.t, method + " " + path + " " + body, rw.Code, rw.Header(), strings.TrimSpace(rw.Body.String())}
+	return answer{w.t, fmt.Sprintf("%s %s %.300s", method, path, body), rw.Code, rw.Header(), strings.TrimSpace(rw.Body.String())}
 }
 
 // master asks with the master key.
