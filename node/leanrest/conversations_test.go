@@ -140,7 +140,7 @@ func TestLM105_G2_UpdateAndDelete(t *testing.T) {
 		t.Errorf("answered %+v, is %+v", at, after)
 	}
 	large := strings.Repeat("x", 10<<10)
-	w.master(put, "/1.2/rtm/conversations/"+id, `{"a":"`+large+`","b":"`+large+`"}`).no(http.StatusBadRequest, 1) // for one change
+	w.master(put, "/1.2/rtm/conversations/"+id, `{"a":"`+large+`","b":"`+large+`"}`).no(http.StatusBadRequest, 4306) // for one change
 	w.master(put, "/1.2/rtm/conversations/"+id, `{"a":"`+large+`"}`).ok(nil)
 	w.master(put, "/1.2/rtm/conversations/"+id, `{"b":"`+large+`"}`).no(http.StatusBadRequest, 4306) // for one conversation
 	w.master(put, "/1.2/rtm/conversations/"+id, `{"attr.n":{"__op":"Increment","amount":1},"attr.n.n":1}`).no(http.StatusBadRequest, 4306)
