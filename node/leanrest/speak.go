@@ -46,7 +46,7 @@ func sendToUsers(q *request) (any, error) {
 	return q.sayTo(id, n, c, n.Transient != nil && *n.Transient)
 }
 
-func (q *request) sayTo(service wire.ConversationID, n *newMessage, c *state.SendMessage, transient bool) (any, error) { //nolint:revive // what is said, and how
+func (q *request) sayTo(service wire.ConversationID, n *newMessage, c *state.SendMessage, transient bool) (any, error) {
 	to, err := users("to_clients", n.ToClients)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func recallOfService(q *request) (any, error) {
 	return q.changeOfService(id, q.http.PathValue("mid"), &c, true)
 }
 
-func (q *request) changeOfService(id wire.ConversationID, mid string, c *messageChange, recall bool) (any, error) { //nolint:revive // what is changed, and how
+func (q *request) changeOfService(id wire.ConversationID, mid string, c *messageChange, recall bool) (any, error) {
 	if !recall && c.Message == "" {
 		return nil, wrong(codeMissing, "message is missing")
 	}
@@ -189,7 +189,7 @@ func (q *request) changeOfService(id wire.ConversationID, mid string, c *message
 
 // changeForUsers changes a message in the threads of some users: of those who
 // were sent it, and at least one must be.
-func (q *request) changeForUsers(service wire.ConversationID, mid string, c *messageChange, recall bool) error { //nolint:revive // what is changed, and how
+func (q *request) changeForUsers(service wire.ConversationID, mid string, c *messageChange, recall bool) error {
 	to, err := users("to_clients", c.ToClients[:min(len(c.ToClients), q.settings.Limit.Recipients)])
 	if err != nil {
 		return err
