@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/quorate/quorate/node/leandoc"
+	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -22,13 +23,13 @@ const (
 	maxMoving = 16
 )
 
-// moves follows a user into conversations and out of them, as his log tells it, one
-// after another.
+// moves follows a user into conversations and out of them, as his log tells it: for
+// each conversation one move after another.
 type moves struct {
 	mu      sync.Mutex
-	waiting []*state.Entry // guarded by mu
-	running bool           // guarded by mu
-	since   *wire.Offset   // of the user's log: what comes later is told here; guarded by mu
+	waiting map[wire.ConversationID][]*state.Entry // of those that are being followed, guarded by mu
+	count   int                                    // of waiting, guarded by mu
+	since   *wire.Offset                           // of the user's log: what comes later is told here; guarded by mu
 
 	recent  []wire.ConversationID         // just come into, guarded by mu
 	moving  []uint64                      // requests that may cause moves, guarded by mu
@@ -107,31 +108,35 @@ func (m *moves) setEnd(id wire.ConversationID, millis int64) {
 	}
 }
 
-// take queues a move, and tells whether nobody is following the moves. It is false
-// when there are too many.
+// take queues a move, and tells whether nobody is following those of its
+// conversation. It is false when there are too many.
 func (m *moves) take(e *state.Entry) (start, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.waiting) >= maxMoves {
+	if m.count >= maxMoves {
 		return false, false
 	}
-	m.waiting = append(m.waiting, e)
-	start = !m.running
-	m.running = true
-	return start, true
+	if m.waiting == nil {
+		m.waiting = map[wire.ConversationID][]*state.Entry{}
+	}
+	before, busy := m.waiting[e.Conversation]
+	m.waiting[e.Conversation] = append(before, e)
+	m.count++
+	return !busy, true
 }
 
-// next returns the next move; nil: there is none any more.
-func (m *moves) next() *state.Entry {
+// next returns the next move of a conversation; nil: there is none any more.
+func (m *moves) next(id wire.ConversationID) *state.Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.waiting) == 0 {
-		m.running, m.waiting = false, nil
+	waiting := m.waiting[id]
+	if len(waiting) == 0 {
+		delete(m.waiting, id)
 		return nil
 	}
-	e := m.waiting[0]
-	m.waiting = m.waiting[1:]
-	return e
+	m.waiting[id] = waiting[1:]
+	m.count--
+	return waiting[0]
 }
 
 // mover follows a session's user.
@@ -146,7 +151,7 @@ func (c mover) moved(e *state.Entry) {
 		c.socket.close(statusSlow, "")
 	case start:
 		c.run(func(ctx context.Context) {
-			for e := c.moves.next(); e != nil; e = c.moves.next() {
+			for e := c.moves.next(e.Conversation); e != nil; e = c.moves.next(e.Conversation) {
 				if ctx.Err() == nil {
 					c.move(ctx, e)
 				}
@@ -182,14 +187,14 @@ func (c mover) move(ctx context.Context, e *state.Entry) {
 	c.insist(ctx, func(ctx context.Context) error { return c.followAll(ctx, []*followed{l}) })
 }
 
-// insist does something again until it is done. It returns false if the session
-// has ended before.
+// insist does something again until it is done, or can never be. It returns false
+// if the session has ended before.
 func (c mover) insist(ctx context.Context, do func(context.Context) error) bool {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
 		err := do(one)
 		cancel()
-		if err == nil {
+		if err == nil || errors.Is(err, tail.ErrTooMany) {
 			return true
 		}
 		c.door().opts.Logger.Debug("a user is not followed yet", "app", c.app, "error", err)
