@@ -18,8 +18,11 @@ import (
 func TestEachConversation(t *testing.T) {
 	w := newWorld(t, 3)
 	want := map[wire.ConversationID]bool{}
-	for i := range 50 {
+	for i := range 60 {
 		id := wire.ConversationID(fmt.Sprint("c", i))
+		if i > 50 {
+			id = beside(wire.ConversationID(fmt.Sprint("c", i-20)))
+		}
 		w.done("ann", &CreateConversation{ID: id, Preset: PresetBasic, Members: []wire.UserID{"bob"}})
 		w.done("ann", &SendMessage{Conversation: id, Body: []byte(id)})
 		if want[id] = i%7 != 0; !want[id] {
@@ -69,6 +72,16 @@ func TestEachConversation(t *testing.T) {
 	}
 }
 
+// beside returns the id of a conversation in the slot after another one's.
+func beside(id wire.ConversationID) wire.ConversationID {
+	for i := 0; ; i++ {
+		next := wire.ConversationID(fmt.Sprint("beside", i))
+		if wire.SlotOf(worldApp, string(next)) == wire.SlotOf(worldApp, string(id))+1 {
+			return next
+		}
+	}
+}
+
 // TestAppMessages compares pages of an app's messages with all that were sent, in
 // both directions, with bounds and page sizes that chance draws.
 func TestAppMessages(t *testing.T) {
@@ -81,8 +94,11 @@ func TestAppMessages(t *testing.T) {
 	}
 	for i := range 300 {
 		w.stamp += rng.Int64N(3)
-		if rng.IntN(10) == 0 {
+		switch rng.IntN(20) {
+		case 0:
 			w.stamp += rng.Int64N(2 * dayMillis)
+		case 1:
+			w.stamp = (w.stamp/dayMillis + 1) * dayMillis // the first moment of a day
 		}
 		id := wire.ConversationID(fmt.Sprint("c", rng.IntN(6)))
 		r := w.done("ann", &SendMessage{Conversation: id, Body: fmt.Append(nil, i)})
