@@ -14,7 +14,6 @@ import { phases } from './phases.js';
 const here = import.meta.dirname;
 const names = process.argv.slice(2);
 const binary = process.env.QUORATE_BIN ?? path.join(here, '../../bin/quorate');
-const port = Number(process.env.PORT ?? 21400);
 
 function files(directory) {
   return readdirSync(path.join(here, 'scenarios', directory))
@@ -35,7 +34,7 @@ async function runFiles(env, chosen, together) {
 }
 
 const began = Date.now();
-const cluster = await Cluster.start(binary, port);
+const cluster = await Cluster.start(binary);
 let failed = 0;
 try {
   for (const { directory, settings, together = 4, kill = true, wants } of phases) {

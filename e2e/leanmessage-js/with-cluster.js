@@ -12,7 +12,7 @@ const settings = Object.fromEntries(process.argv.slice(2, split).map((word) => w
 const [command, ...args] = process.argv.slice(split + 1);
 const binary = process.env.QUORATE_BIN ?? path.join(import.meta.dirname, '../../bin/quorate');
 
-const cluster = await Cluster.start(binary, Number(process.env.PORT ?? 21400));
+const cluster = await Cluster.start(binary);
 let code = 1;
 try {
   const app = await cluster.makeApp('scenarios', settings);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, openSync, closeSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
@@ -16,8 +17,9 @@ export class Cluster {
   #fronts = [];
   #control;
 
-  /** Starts three nodes with clients' ports from `port` on. */
-  static async start(binary, port) {
+  /** Starts three nodes, whose ports are from PORT on, or where some are free. */
+  static async start(binary) {
+    const port = process.env.PORT ? Number(process.env.PORT) : await freePorts();
     const cluster = new Cluster();
     cluster.binary = binary;
     cluster.dir = mkdtempSync(path.join(tmpdir(), 'quorate-leanmessage-'));
@@ -141,7 +143,7 @@ export function tormented(cluster, every) {
   let kills = 0;
   const done = (async () => {
     for (let turn = 0; !stopped; turn++) {
-      await pause(every);
+      await pause(turn === 0 ? 1_000 : every);
       if (stopped) return;
       const { name } = cluster.nodes[turn % cluster.nodes.length];
       await cluster.kill(name);
@@ -158,6 +160,20 @@ export function tormented(cluster, every) {
     await done;
     return kills;
   };
+}
+
+/** A port with thirty free ones from it on, below those that outgoing connections have. */
+async function freePorts() {
+  const free = (port) => new Promise((resolve) => {
+    const probe = net.createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+  for (;;) {
+    const base = 10_000 + 50 * Math.floor(Math.random() * 400);
+    const all = Array.from({ length: 30 }, (_, i) => free(base + i));
+    if ((await Promise.all(all)).every(Boolean)) return base;
+  }
 }
 
 async function firstLine(stream) {

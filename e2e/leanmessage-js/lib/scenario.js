@@ -21,8 +21,9 @@ export function area(name, body, { together = 6 } = {}) {
 }
 
 /**
- * A scenario, named by the ids that it proves. One that is fleeting depends on
- * what nobody stores; while nodes are killed it has three tries.
+ * A scenario, named by the ids that it proves. One that is fleeting waits for what
+ * nobody stores, or counts what a call makes that has to be made again; while nodes
+ * are killed it has three tries.
  */
 export function scenario(name, body, { sdks = Object.keys(versions), timeout = 45_000, fleeting = false } = {}) {
   const limit = killing ? 240_000 : timeout;

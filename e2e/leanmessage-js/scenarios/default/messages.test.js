@@ -174,7 +174,8 @@ area('messages', () => {
     const sending = made.send(message).catch((error) => error);
     setImmediate(() => link.cut());
     await tom.next(Event.RECONNECT, undefined, Math.max(patience, 30_000));
-    if (message.status !== tom.IM.MessageStatus.SENT) await Promise.race([sending, made.send(message)]);
+    if (process.env.KILL) await sending; // sends again by itself
+    else if (message.status !== tom.IM.MessageStatus.SENT) await Promise.race([sending, made.send(message)]);
     await made.send(text(tom, 'a mark'));
     await jerry.next(Event.MESSAGE, says('a mark'));
     const jerrys = await jerry.im.getConversation(made.id);

@@ -30,7 +30,7 @@ area('queries', () => {
     assert.deepEqual(found.map((c) => c.id).sort(), made.map((c) => c.id).sort());
     const mary = await world.open('newcomer');
     assert.deepEqual(await mary.im.getQuery().find(), []);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 LM-25 comparisons, also of attributes', async (world) => {
     const { all, names } = await shelf(world);
@@ -48,7 +48,7 @@ area('queries', () => {
     assert.deepEqual(await names(all().equalTo('attr.tags', 'late')), ['delta', 'gamma']);
     assert.deepEqual(await names(all().containsAll('attr.tags', ['late', 'gamma'])), ['gamma']);
     assert.deepEqual(await names(all().greaterThan('createdAt', new Date(Date.now() + 3_600_000))), []);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 patterns', async (world) => {
     const { all, names } = await shelf(world);
@@ -56,7 +56,7 @@ area('queries', () => {
     assert.deepEqual(await names(all().endsWith('name', 'ta')), ['beta', 'delta']);
     assert.deepEqual(await names(all().contains('name', 'am')), ['gamma']);
     assert.deepEqual(await names(all().matches('name', /^D.*A$/i)), ['delta']);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 by members', async (world) => {
     const { tom, jerry, all, names } = await shelf(world);
@@ -64,7 +64,7 @@ area('queries', () => {
     assert.deepEqual(await names(all().withMembers([jerry.id], true)), ['alpha', 'beta', 'delta', 'gamma']);
     assert.deepEqual(await names(all().sizeEqualTo('m', 4)), ['crowd']);
     assert.deepEqual(await names(all().equalTo('m', tom.id)), ['alpha', 'beta', 'crowd', 'delta', 'gamma']);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 either of two queries', async (world) => {
     const { tom, mark, names } = await shelf(world);
@@ -72,7 +72,7 @@ area('queries', () => {
     if (!ConversationQuery?.or) return; // version 4 has no such call
     const by = (name) => tom.im.getQuery().equalTo('mark', mark).equalTo('name', name);
     assert.deepEqual(await names(ConversationQuery.or(by('alpha'), by('gamma'))), ['alpha', 'gamma']);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 order, limit and skip', async (world) => {
     const { tom, all, made } = await shelf(world);
@@ -84,7 +84,7 @@ area('queries', () => {
     for (const i of [2, 0]) await made[i].send(text(tom, 'newest'));
     await until('the newest is first', async () => (await ordered(all().descending('lm')))[0] === 'alpha');
     assert.deepEqual((await ordered(all().descending('lm'))).slice(0, 2), ['alpha', 'gamma']);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 a query has ten answers unless it wants more', async (world) => {
     const tom = await world.open('tom');
@@ -94,7 +94,7 @@ area('queries', () => {
     assert.equal((await query().find()).length, 10);
     assert.equal((await query().limit(11).find()).length, 11);
     assert.equal((await query().limit(100).find()).length, 12);
-  });
+  }, { fleeting: true });
 
   scenario('LM-29 compact, and with the last message', async (world) => {
     const { tom, jerry, made, mark } = await shelf(world);
@@ -111,7 +111,7 @@ area('queries', () => {
     assert.equal(full.lastMessage.id, made[0].lastMessage.id);
     assert.equal(Number(full.lastMessage.timestamp), Number(made[0].lastMessage.timestamp));
     assert.ok(full.lastMessageAt instanceof Date);
-  });
+  }, { fleeting: true });
 
   scenario('LM-28 an event of an unknown conversation finds it', async (world) => {
     const { tom, jerry, made } = await shelf(world);
@@ -120,5 +120,5 @@ area('queries', () => {
       const [, where] = await jerry.next(Event.MESSAGE, (m) => m.text === `to ${c.name}`);
       assert.equal(where.name, c.name);
     }
-  });
+  }, { fleeting: true });
 });

@@ -12,7 +12,7 @@ area('receipts', () => {
     assert.equal(sent.status, tom.IM.MessageStatus.DELIVERED);
     assert.ok(sent.deliveredAt >= sent.timestamp);
     assert.equal(made.lastReadAt ?? null, null);
-  });
+  }, { fleeting: true });
 
   scenario('LM-67 LM-68 a receipt of reading', async (world) => {
     const { devices: [tom, jerry], rooms: [made, jerrys] } = await world.chat(['tom', 'jerry']);
@@ -25,7 +25,7 @@ area('receipts', () => {
     assert.ok(made.lastReadAt > first.timestamp);
     const [stored] = await made.queryMessages();
     assert.ok(stored.deliveredAt instanceof Date);
-  });
+  }, { fleeting: true });
 
   scenario('LM-68 both marks can be asked for', async (world) => {
     const { devices: [tom, jerry], rooms: [made, jerrys] } = await world.chat(['tom', 'jerry']);
@@ -38,7 +38,7 @@ area('receipts', () => {
       await there.fetchReceiptTimestamps();
       return there.lastDeliveredAt >= sent.timestamp && there.lastReadAt >= sent.timestamp;
     });
-  });
+  }, { fleeting: true });
 
   scenario('LM-67 without asking there is none', async (world) => {
     const { devices: [tom, jerry], rooms: [made] } = await world.chat(['tom', 'jerry']);
@@ -49,7 +49,7 @@ area('receipts', () => {
     await jerry.next(Event.MESSAGE, says('receipt'));
     await tom.next(Event.LAST_DELIVERED_AT_UPDATE, () => made.lastDeliveredAt >= sent.timestamp);
     assert.equal(tom.all(Event.LAST_DELIVERED_AT_UPDATE).length, 1);
-  });
+  }, { fleeting: true });
 
   scenario('LM-67 with a third member there is none', async (world) => {
     const { devices: [tom, jerry, mary], rooms: [made, jerrys] } = await world.chat(['tom', 'jerry', 'mary']);
@@ -68,7 +68,7 @@ area('receipts', () => {
     await tom.next(Event.LAST_READ_AT_UPDATE);
     assert.equal(tom.all(Event.LAST_DELIVERED_AT_UPDATE).length, 1);
     assert.equal(tom.all(Event.LAST_READ_AT_UPDATE).length, 1);
-  });
+  }, { fleeting: true });
 
   scenario('LM-69 who is in the mode of old, with offline messages pushed, sends no read receipts', async (world) => {
     const tom = await world.open('tom');
