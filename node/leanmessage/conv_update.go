@@ -70,17 +70,8 @@ func (c convs) quiet(ctx context.Context, cid string, off bool) (*leanpb.Generic
 	if err != nil {
 		return nil, memberCodes.failed(err)
 	}
-	switch {
-	case r.Refusal == state.Invalid: // a chat room: there are no pushes of it
-		r.Timestamp = c.host().Millis()
-	case r.Refusal == state.None:
-	case len(r.Users) > 0:
-		return nil, memberCodes.refused(r.Users[0].Refusal, r.Text)
-	default:
+	if r.Refusal != state.None {
 		return nil, memberCodes.refused(r.Refusal, r.Text)
-	}
-	if len(r.Users) > 0 && r.Users[0].Refusal == state.NotMember {
-		return nil, memberCodes.refused(state.NotMember, "")
 	}
 	return convReply(leanpb.OpType_updated, &leanpb.ConvCommand{Cid: proto.String(cid), Udate: isoTime(r.Timestamp)}), nil
 }
