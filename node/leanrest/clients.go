@@ -16,17 +16,20 @@ import (
 // maxMemberships is how many conversations of one user are looked at.
 const maxMemberships = 10_000
 
+// usersRequest is a request about users.
+type usersRequest struct{ *request }
+
 // checkOnline names those of the users who are online.
 func checkOnline(q *request) (any, error) {
 	var body clientIDs
 	if err := q.decode(&body); err != nil {
 		return nil, err
 	}
-	return q.online(body.IDs)
+	return usersRequest{q}.online(body.IDs)
 }
 
 // online answers about the first ids: the others are left out.
-func (q *request) online(ids []string) (any, error) {
+func (q usersRequest) online(ids []string) (any, error) {
 	list, err := users("client_ids", ids[:min(len(ids), q.settings.Limit.OnlineQuery)])
 	if err != nil {
 		return nil, err
@@ -40,7 +43,7 @@ func (q *request) online(ids []string) (any, error) {
 }
 
 // present asks who is in a chat room now.
-func (q *request) present(shown string) (door.Presents, error) {
+func (q usersRequest) present(shown string) (door.Presents, error) {
 	id, err := q.conversationOf(shown, state.PresetRoom, codeConvNotFound)
 	if err != nil {
 		return door.Presents{}, err
@@ -62,10 +65,10 @@ func kick(q *request) (any, error) {
 	if err := q.decode(&body); err != nil {
 		return nil, err
 	}
-	return q.kickOne(q.http.PathValue("client"), body.Reason)
+	return usersRequest{q}.kickOne(q.http.PathValue("client"), body.Reason)
 }
 
-func (q *request) kickOne(client, reason string) (any, error) {
+func (q usersRequest) kickOne(client, reason string) (any, error) {
 	u, err := user("client_id", client)
 	if err != nil {
 		return nil, err
@@ -79,10 +82,10 @@ func (q *request) kickOne(client, reason string) (any, error) {
 
 // unreadCount counts what a user has not read, in all or in one conversation.
 func unreadCount(q *request) (any, error) {
-	return q.unread(q.http.PathValue("client"), q.parameter("conv_id"))
+	return usersRequest{q}.unread(q.http.PathValue("client"), q.parameter("conv_id"))
 }
 
-func (q *request) unread(client, shown string) (any, error) {
+func (q usersRequest) unread(client, shown string) (any, error) {
 	u, err := user("the user's id", client)
 	if err != nil {
 		return nil, err
@@ -123,7 +126,7 @@ func conversationIDs(roots []string) []wire.ConversationID {
 	return ids
 }
 
-func (q *request) conversationsOf(u wire.UserID) ([]string, error) {
+func (q usersRequest) conversationsOf(u wire.UserID) ([]string, error) {
 	all, err := door.Memberships(q.ctx(), q.host, q.app.ID, u, ask.MaxSynced)
 	ids := make([]string, len(all))
 	for i := range all {
@@ -141,10 +144,10 @@ type subscription struct {
 
 // subscriptionsOf lists the service conversations that a user is in.
 func subscriptionsOf(q *request) (any, error) {
-	return q.subscriptions(q.http.PathValue("client"))
+	return usersRequest{q}.subscriptions(q.http.PathValue("client"))
 }
 
-func (q *request) subscriptions(client string) (any, error) {
+func (q usersRequest) subscriptions(client string) (any, error) {
 	u, err := user("client_id", client)
 	if err != nil {
 		return nil, err
@@ -157,7 +160,7 @@ func (q *request) subscriptions(client string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := services(q.ctx(), q, u)
+	all, err := services(q.ctx(), q.request, u)
 	if err != nil {
 		return nil, err
 	}
@@ -215,11 +218,11 @@ func services(ctx context.Context, q *request, u wire.UserID) ([]subscription, e
 
 // blockConversation says for a user that he does not want to be added to a
 // conversation.
-func blockConversation(q *request) (any, error) { return q.blockIt(false) }
+func blockConversation(q *request) (any, error) { return usersRequest{q}.blockIt(false) }
 
-func unblockConversation(q *request) (any, error) { return q.blockIt(true) }
+func unblockConversation(q *request) (any, error) { return usersRequest{q}.blockIt(true) }
 
-func (q *request) blockIt(not bool) (any, error) {
+func (q usersRequest) blockIt(not bool) (any, error) {
 	if err := q.blacklists(); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // listAppMessages reads messages of all conversations of the app.
-func listAppMessages(q *request) (any, error) { return q.export("") }
+func listAppMessages(q *request) (any, error) { return messagesRequest{q}.export("") }
 
 // listSentMessages reads what one user has sent.
 func listSentMessages(q *request) (any, error) {
@@ -21,11 +21,11 @@ func listSentMessages(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.export(from)
+	return messagesRequest{q}.export(from)
 }
 
 // export reads messages of all conversations, or of them those of one sender.
-func (q *request) export(from wire.UserID) (any, error) {
+func (q messagesRequest) export(from wire.UserID) (any, error) {
 	if q.role != leansign.Master {
 		return nil, &failure{status: 403, code: codeForbidden, text: "this wants the app's master key"}
 	}
@@ -40,7 +40,7 @@ func (q *request) export(from wire.UserID) (any, error) {
 		return nil, err
 	}
 	items := []item{}
-	e := exporter{request: q, users: map[wire.ConversationID]wire.UserID{}}
+	e := exporter{request: q.request, users: map[wire.ConversationID]wire.UserID{}}
 	for _, m := range merged(answers, s) {
 		if items, err = e.add(items, &m); err != nil {
 			return nil, err
@@ -92,7 +92,7 @@ func (e *exporter) userOf(thread wire.ConversationID) (wire.UserID, error) {
 	if u, ok := e.users[thread]; ok {
 		return u, nil
 	}
-	page, err := e.membersPage(thread, "", 1)
+	page, err := usersRequest{e.request}.membersPage(thread, "", 1)
 	if err != nil && failure404(err) == nil {
 		return "", err
 	}

@@ -28,7 +28,7 @@ type span struct {
 }
 
 // span reads it from the query.
-func (q *request) span() (span, error) {
+func (q messagesRequest) span() (span, error) {
 	s := span{start: ask.Place{Message: wire.MessageID(q.parameter("msgid"))}, end: ask.Place{Message: wire.MessageID(q.parameter("till_msgid"))}}
 	var errs [6]error
 	var limit int64
@@ -95,12 +95,12 @@ func itemOf(m *state.Message, shown string, preset state.Preset) item {
 
 // listMessages reads messages of the conversation in the path.
 func listMessages(q *request) (any, error) {
-	return q.history(q.http.PathValue("id"))
+	return messagesRequest{q}.history(q.http.PathValue("id"))
 }
 
 // history reads messages of a conversation, for the app or for the user who has
 // a signature for it.
-func (q *request) history(shown string) (any, error) {
+func (q messagesRequest) history(shown string) (any, error) {
 	s, err := q.span()
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (q *request) history(shown string) (any, error) {
 
 // historyReader says for whom messages are read: for the app, with its master
 // key, or for the user who is allowed by a signature, if the app wants one.
-func (q *request) historyReader(shown string) (wire.UserID, error) {
+func (q messagesRequest) historyReader(shown string) (wire.UserID, error) {
 	if q.role == leansign.Master {
 		return "", nil
 	}

@@ -12,17 +12,17 @@ const (
 	mostListed  = 100
 )
 
-func listSilenced(q *request) (any, error) { return q.list(ask.ListMuted) }
+func listSilenced(q *request) (any, error) { return membersRequest{q}.list(ask.ListMuted) }
 
 func listBlocked(q *request) (any, error) {
 	if err := q.blacklists(); err != nil {
 		return nil, err
 	}
-	return q.list(ask.ListBlocked)
+	return membersRequest{q}.list(ask.ListBlocked)
 }
 
 // pageOf reads which page of a list is wanted.
-func (q *request) pageOf() (skip, limit int, err error) {
+func (q membersRequest) pageOf() (skip, limit int, err error) {
 	l, err := q.number("limit", usualListed, 1, mostListed)
 	if err != nil {
 		return 0, 0, err
@@ -32,7 +32,7 @@ func (q *request) pageOf() (skip, limit int, err error) {
 }
 
 // list answers a page of a list that a conversation has of users.
-func (q *request) list(which ask.List) (any, error) {
+func (q membersRequest) list(which ask.List) (any, error) {
 	skip, limit, err := q.pageOf()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func listBlocks(q *request) (any, error) {
 	if err := q.blacklists(); err != nil {
 		return nil, err
 	}
-	skip, limit, err := q.pageOf()
+	skip, limit, err := membersRequest{q}.pageOf()
 	if err != nil {
 		return nil, err
 	}

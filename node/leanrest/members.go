@@ -1,9 +1,7 @@
 package leanrest
 
 import (
-	"encoding/hex"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/quorate/quorate/node/ask"
@@ -11,13 +9,16 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
+// membersRequest is a request about the members of a conversation.
+type membersRequest struct{ *request }
+
 // clientIDs is what is sent about several users.
 type clientIDs struct {
 	IDs []string `json:"client_ids"`
 }
 
 // concerned reads the conversation and the users that a request is about.
-func (q *request) concerned() (wire.ConversationID, []wire.UserID, error) {
+func (q membersRequest) concerned() (wire.ConversationID, []wire.UserID, error) {
 	var body clientIDs
 	if err := q.decode(&body); err != nil {
 		return "", nil, err
@@ -34,7 +35,7 @@ func (q *request) concerned() (wire.ConversationID, []wire.UserID, error) {
 }
 
 // about has something done to several users of a conversation.
-func (q *request) about(command func(wire.ConversationID, []wire.UserID) state.Command) (wire.ConversationID, state.Result, error) {
+func (q membersRequest) about(command func(wire.ConversationID, []wire.UserID) state.Command) (wire.ConversationID, state.Result, error) {
 	id, list, err := q.concerned()
 	if err != nil {
 		return "", state.Result{}, err
@@ -68,14 +69,14 @@ func (q *request) changeUsers(c state.Command, asked int) (state.Result, error) 
 }
 
 func addMembers(q *request) (any, error) {
-	id, result, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	id, result, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.AddMembers{Conversation: id, Users: list}
 	})
 	return updated(id, result.Timestamp), err
 }
 
 func removeMembers(q *request) (any, error) {
-	id, result, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	id, result, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.RemoveMembers{Conversation: id, Users: list}
 	})
 	return updated(id, result.Timestamp), err
@@ -101,14 +102,14 @@ func (q *request) members(id wire.ConversationID) ([]state.Member, error) {
 }
 
 func listMembers(q *request) (any, error) {
-	return q.listed(func(*state.Member) bool { return true })
+	return membersRequest{q}.listed(func(*state.Member) bool { return true })
 }
 
 func listMutes(q *request) (any, error) {
-	return q.listed(func(m *state.Member) bool { return m.Quiet })
+	return membersRequest{q}.listed(func(m *state.Member) bool { return m.Quiet })
 }
 
-func (q *request) listed(wanted func(*state.Member) bool) (any, error) {
+func (q membersRequest) listed(wanted func(*state.Member) bool) (any, error) {
 	id, err := q.conversation(codeConvNotFound)
 	if err != nil {
 		return nil, err
@@ -124,14 +125,14 @@ func (q *request) listed(wanted func(*state.Member) bool) (any, error) {
 }
 
 func mutePushes(q *request) (any, error) {
-	id, result, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	id, result, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.Quiet{Conversation: id, Users: list}
 	})
 	return updated(id, result.Timestamp), err
 }
 
 func unmutePushes(q *request) (any, error) {
-	id, result, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	id, result, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.Quiet{Conversation: id, Users: list, Off: true}
 	})
 	return updated(id, result.Timestamp), err
@@ -139,7 +140,7 @@ func unmutePushes(q *request) (any, error) {
 
 // roomMembers names some of those who are in a chat room now.
 func roomMembers(q *request) (any, error) {
-	there, err := q.present(q.http.PathValue("id"))
+	there, err := usersRequest{q}.present(q.http.PathValue("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -147,19 +148,19 @@ func roomMembers(q *request) (any, error) {
 }
 
 func roomCount(q *request) (any, error) {
-	there, err := q.present(q.http.PathValue("id"))
+	there, err := usersRequest{q}.present(q.http.PathValue("id"))
 	return map[string]any{"result": there.Count}, err
 }
 
 func silence(q *request) (any, error) {
-	_, _, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	_, _, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.Mute{Conversation: id, Users: list}
 	})
 	return struct{}{}, err
 }
 
 func unsilence(q *request) (any, error) {
-	_, _, err := q.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
+	_, _, err := membersRequest{q}.about(func(id wire.ConversationID, list []wire.UserID) state.Command {
 		return &state.Mute{Conversation: id, Users: list, Unmute: true}
 	})
 	return struct{}{}, err
@@ -178,10 +179,10 @@ func silenceForNow(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, q.silenceOne(id, body.Client, body.TTL)
+	return struct{}{}, membersRequest{q}.silenceOne(id, body.Client, body.TTL)
 }
 
-func (q *request) silenceOne(id wire.ConversationID, client string, seconds int64) error {
+func (q membersRequest) silenceOne(id wire.ConversationID, client string, seconds int64) error {
 	u, err := user("client_id", client)
 	if err != nil {
 		return err
@@ -206,11 +207,11 @@ func unsilenceForNow(q *request) (any, error) {
 	return struct{}{}, err
 }
 
-func blockMembers(q *request) (any, error) { return q.blockThem(false) }
+func blockMembers(q *request) (any, error) { return membersRequest{q}.blockThem(false) }
 
-func unblockMembers(q *request) (any, error) { return q.blockThem(true) }
+func unblockMembers(q *request) (any, error) { return membersRequest{q}.blockThem(true) }
 
-func (q *request) blockThem(not bool) (any, error) {
+func (q membersRequest) blockThem(not bool) (any, error) {
 	if err := q.blacklists(); err != nil {
 		return nil, err
 	}
@@ -226,151 +227,4 @@ func (q *request) blacklists() error {
 		return nil
 	}
 	return &failure{status: http.StatusForbidden, code: codeBlockListDisabled, text: "the app has no blacklists: see the setting leanmessage.blacklist"}
-}
-
-// memberInfo is what is sent of a member's role.
-type memberInfo struct {
-	Client string `json:"clientId"`
-	Role   string `json:"role"`
-}
-
-// roleNames are the roles that can be given, by their names.
-func roleOf(name string) (state.Role, bool) {
-	switch name {
-	case "Member":
-		return state.RoleMember, true
-	case "Manager":
-		return state.RoleManager, true
-	case "Owner":
-		return state.RoleOwner, true
-	default:
-		return state.RoleNone, false
-	}
-}
-
-func roleName(r state.Role) string {
-	switch r {
-	case state.RoleManager:
-		return "Manager"
-	case state.RoleOwner:
-		return "Owner"
-	default:
-		return "Member"
-	}
-}
-
-// infoID is the id of the row that says a member's role.
-func infoID(id wire.ConversationID, u wire.UserID) string {
-	return string(id) + hex.EncodeToString([]byte(u))
-}
-
-func userOfInfo(id wire.ConversationID, info string) (wire.UserID, error) {
-	text, ok := strings.CutPrefix(info, string(id))
-	u, err := hex.DecodeString(text)
-	if !ok || err != nil || wire.ValidID(string(u)) != nil {
-		return "", &failure{status: http.StatusNotFound, code: 101, text: "there is no member info " + info}
-	}
-	return wire.UserID(u), nil
-}
-
-// roles refuses when the app has none.
-func (q *request) roles() error {
-	if q.settings.Allow.Roles {
-		return nil
-	}
-	return &failure{status: http.StatusForbidden, code: codeMemberInfoDisabled, text: "the app has no roles: see the setting leanmessage.roles"}
-}
-
-func createMemberInfo(q *request) (any, error) { return q.putMemberInfo("") }
-
-func updateMemberInfo(q *request) (any, error) { return q.putMemberInfo(q.http.PathValue("info")) }
-
-func deleteMemberInfo(q *request) (any, error) {
-	_, err := q.setRole(q.http.PathValue("info"), memberInfo{Role: "Member"})
-	return struct{}{}, err
-}
-
-func (q *request) putMemberInfo(info string) (any, error) {
-	var body memberInfo
-	if err := q.decode(&body); err != nil {
-		return nil, err
-	}
-	return q.setRole(info, body)
-}
-
-// setRole gives a member a role: the one of the row, or the one named.
-func (q *request) setRole(info string, m memberInfo) (any, error) {
-	if err := q.roles(); err != nil {
-		return nil, err
-	}
-	id, err := q.conversation(codeConvNotFound)
-	if err != nil {
-		return nil, err
-	}
-	var u wire.UserID
-	if info != "" {
-		u, err = userOfInfo(id, info)
-	} else {
-		u, err = user("clientId", m.Client)
-	}
-	if err != nil {
-		return nil, err
-	}
-	role, ok := roleOf(m.Role)
-	if !ok {
-		return nil, wrong(codeUnknownRole, "role is %q, want Member, Manager or Owner", m.Role)
-	}
-	result, err := q.change(&state.SetRole{Conversation: id, User: u, Role: role})
-	if err != nil {
-		return nil, err
-	}
-	answer := updated(id, result.Timestamp)
-	answer["objectId"] = infoID(id, u)
-	return answer, nil
-}
-
-func listMemberInfos(q *request) (any, error) {
-	if err := q.roles(); err != nil {
-		return nil, err
-	}
-	id, err := q.conversation(codeConvNotFound)
-	if err != nil {
-		return nil, err
-	}
-	skip, err := q.number("skip", 0, 0, maxSkip)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := q.number("limit", usualFound, 0, mostFound)
-	if err != nil {
-		return nil, err
-	}
-	all, err := q.members(id)
-	if err != nil {
-		return nil, err
-	}
-	rows := infoRows(id, all, func(_ *state.Member, role string) bool {
-		return q.parameter("role") == "" || q.parameter("role") == role
-	})
-	rows = rows[min(int(skip), len(rows)):]
-	return map[string]any{"results": rows[:min(int(limit), len(rows))]}, nil
-}
-
-// infoRow says the role of one member. Who has none above the others has no row.
-type infoRow struct {
-	ID           string              `json:"objectId"`
-	Conversation wire.ConversationID `json:"cid"`
-	Client       wire.UserID         `json:"clientId"`
-	Role         string              `json:"role"`
-}
-
-func infoRows(id wire.ConversationID, all []state.Member, wanted func(m *state.Member, role string) bool) []infoRow {
-	rows := []infoRow{}
-	for i := range all {
-		m := &all[i]
-		if role := roleName(m.Role); m.Role > state.RoleMember && wanted(m, role) {
-			rows = append(rows, infoRow{ID: infoID(id, m.User), Conversation: id, Client: m.User, Role: role})
-		}
-	}
-	return rows
 }

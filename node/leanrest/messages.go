@@ -13,6 +13,9 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
+// messagesRequest is a request about messages.
+type messagesRequest struct{ *request }
+
 // newMessage is what is sent for a message, by version 1.2 or by 1.1.
 type newMessage struct {
 	From         string          `json:"from_client"`
@@ -77,11 +80,11 @@ func sendMessage(q *request) (any, error) {
 	if c.Conversation, err = q.conversation(codeInvalidTarget); err != nil {
 		return nil, err
 	}
-	return q.send(c, n.Transient != nil && *n.Transient, n.NoSync || q.route.kind == state.PresetRoom)
+	return messagesRequest{q}.send(c, n.Transient != nil && *n.Transient, n.NoSync || q.route.kind == state.PresetRoom)
 }
 
 // send sends a message, and says its id and time.
-func (q *request) send(c *state.SendMessage, transient, silent bool) (any, error) {
+func (q messagesRequest) send(c *state.SendMessage, transient, silent bool) (any, error) {
 	h := q.header()
 	if silent {
 		h.Origin.Session = door.NoEcho
@@ -109,7 +112,7 @@ func targetRefused(result state.Result) error {
 }
 
 // signal tells a message to those who are there.
-func (q *request) signal(c *state.SendMessage, from state.Origin) (any, error) {
+func (q messagesRequest) signal(c *state.SendMessage, from state.Origin) (any, error) {
 	m := q.transient(c)
 	return q.awaitSignal(m, func(done func(error)) {
 		q.host.Signal(door.Signal{App: q.app.ID, Conversation: c.Conversation, Origin: from, Message: m}, done)
@@ -117,14 +120,14 @@ func (q *request) signal(c *state.SendMessage, from state.Origin) (any, error) {
 }
 
 // transient is what is sent as a message that is not stored.
-func (q *request) transient(c *state.SendMessage) *state.Message {
+func (q messagesRequest) transient(c *state.SendMessage) *state.Message {
 	return &state.Message{
 		ID: wire.MessageID(randomText()), Imported: true, From: c.From, Timestamp: q.host.Millis(), Body: c.Body, ContentType: c.ContentType,
 		Mentions: c.Mentions, MentionAll: c.MentionAll,
 	}
 }
 
-func (q *request) awaitSignal(m *state.Message, signal func(done func(error))) (any, error) {
+func (q messagesRequest) awaitSignal(m *state.Message, signal func(done func(error))) (any, error) {
 	done := make(chan error, 1)
 	signal(func(err error) { done <- err })
 	select {
@@ -144,7 +147,7 @@ type messageChange struct {
 }
 
 // changed reads which message a request of version 1.2 is about.
-func (q *request) changed() (messageChange, *ask.Message, wire.ConversationID, error) { //nolint:revive // the four are one thing
+func (q messagesRequest) changed() (messageChange, *ask.Message, wire.ConversationID, error) { //nolint:revive // the four are one thing
 	var c messageChange
 	if err := q.decode(&c); err != nil {
 		return c, nil, "", err
@@ -158,7 +161,7 @@ func (q *request) changed() (messageChange, *ask.Message, wire.ConversationID, e
 }
 
 // message reads a message that is named by its id, its time and its sender.
-func (q *request) message(id wire.ConversationID, mid, from string, timestamp int64) (*ask.Message, error) {
+func (q messagesRequest) message(id wire.ConversationID, mid, from string, timestamp int64) (*ask.Message, error) {
 	if timestamp <= 0 {
 		return nil, wrong(codeMissing, "timestamp is missing")
 	}
@@ -174,7 +177,7 @@ func noMessage() *failure {
 }
 
 // messageByID reads a message of a sender.
-func (q *request) messageByID(id wire.ConversationID, mid, from string) (*ask.Message, error) {
+func (q messagesRequest) messageByID(id wire.ConversationID, mid, from string) (*ask.Message, error) {
 	if _, err := user("the sender", from); err != nil {
 		return nil, err
 	}
@@ -199,15 +202,15 @@ func (q *request) messageByID(id wire.ConversationID, mid, from string) (*ask.Me
 }
 
 func editMessage(q *request) (any, error) {
-	c, m, id, err := q.changed()
+	c, m, id, err := messagesRequest{q}.changed()
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, q.edit(id, m, c.Message)
+	return struct{}{}, messagesRequest{q}.edit(id, m, c.Message)
 }
 
 // edit replaces a message's text; its mentions stay.
-func (q *request) edit(id wire.ConversationID, m *ask.Message, text string) error {
+func (q messagesRequest) edit(id wire.ConversationID, m *ask.Message, text string) error {
 	if text == "" {
 		return wrong(codeMissing, "message is missing")
 	}
@@ -220,16 +223,16 @@ func (q *request) edit(id wire.ConversationID, m *ask.Message, text string) erro
 }
 
 func recallMessage(q *request) (any, error) {
-	_, m, id, err := q.changed()
+	_, m, id, err := messagesRequest{q}.changed()
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, q.changeMessage(&state.RecallMessage{Conversation: id, ID: m.ID, From: m.From})
+	return struct{}{}, messagesRequest{q}.changeMessage(&state.RecallMessage{Conversation: id, ID: m.ID, From: m.From})
 }
 
 // changeMessage changes a message, of which somebody has just looked that it is
 // there.
-func (q *request) changeMessage(c state.Command) error {
+func (q messagesRequest) changeMessage(c state.Command) error {
 	result, err := q.host.Change(q.ctx(), q.header(), c)
 	switch {
 	case err != nil:
@@ -250,10 +253,10 @@ func deleteMessage(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.deleteOne(id, q.http.PathValue("mid"), q.parameter("from_client"))
+	return messagesRequest{q}.deleteOne(id, q.http.PathValue("mid"), q.parameter("from_client"))
 }
 
-func (q *request) deleteOne(id wire.ConversationID, mid, from string) (any, error) {
+func (q messagesRequest) deleteOne(id wire.ConversationID, mid, from string) (any, error) {
 	timestamp, err := q.number("timestamp", 0, 0, 1<<52)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,9 @@ import (
 // notificationPage is how many notifications one answer has, about.
 const notificationPage = 100
 
+// absenceRequest asks for what a user was not there for.
+type absenceRequest struct{ *request }
+
 // notifications tells a client that comes back what it was not there for: who
 // came and went, what was changed, and how far its messages came.
 func notifications(q *request) (any, error) {
@@ -28,7 +31,7 @@ func notifications(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := q.missed(u, since)
+	n, err := absenceRequest{q}.missed(u, since)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +60,7 @@ type missed struct {
 }
 
 // missed asks the user's own log, and then the logs of what he is in or was in.
-func (q *request) missed(u wire.UserID, since int64) (missed, error) {
+func (q absenceRequest) missed(u wire.UserID, since int64) (missed, error) {
 	var n missed
 	a, err := q.host.Ask(q.ctx(), q.app.ID, u, string(u), &ask.Request{UserSince: &ask.UserSince{Since: since}})
 	if err != nil {
@@ -112,7 +115,7 @@ func (n *missed) addMove(m *ask.UserEntry, kinds map[wire.ConversationID]ask.Kin
 	}
 }
 
-func (q *request) kindsOf(of map[wire.ConversationID]ask.SinceIn) (map[wire.ConversationID]ask.Kind, error) {
+func (q absenceRequest) kindsOf(of map[wire.ConversationID]ask.SinceIn) (map[wire.ConversationID]ask.Kind, error) {
 	answers, err := door.AskEach(q.ctx(), q.host, door.Asker{App: q.app.ID}, rootsOf(of), func(roots []string) *ask.Request {
 		return &ask.Request{Kinds: &ask.Kinds{Of: conversationIDs(roots)}}
 	})
@@ -138,7 +141,7 @@ func rootsOf(of map[wire.ConversationID]ask.SinceIn) []string {
 }
 
 // eventsIn adds what happened in conversations.
-func (q *request) eventsIn(n *missed, u wire.UserID, of map[wire.ConversationID]ask.SinceIn, since int64) error {
+func (q absenceRequest) eventsIn(n *missed, u wire.UserID, of map[wire.ConversationID]ask.SinceIn, since int64) error {
 	answers, err := door.AskEach(q.ctx(), q.host, door.Asker{App: q.app.ID, User: u}, rootsOf(of), func(roots []string) *ask.Request {
 		one := &ask.Since{Since: since}
 		for _, root := range roots {

@@ -9,7 +9,7 @@ import (
 
 // oldSend sends a message. What nobody says is transient, and of high priority.
 func oldSend(q *request) (any, error) {
-	n, c, err := q.spoken()
+	n, c, err := servicesRequest{messagesRequest{q}}.spoken()
 	if err != nil {
 		return nil, err
 	}
@@ -21,10 +21,10 @@ func oldSend(q *request) (any, error) {
 	var answer any
 	if kind == state.PresetSystem {
 		n.ToClients = n.ToClients[:min(len(n.ToClients), q.settings.Limit.Recipients)] // the others are left out
-		answer, err = q.sayTo(id, n, c, transient)
+		answer, err = servicesRequest{messagesRequest{q}}.sayTo(id, n, c, transient)
 	} else {
 		c.Conversation = id
-		answer, err = q.send(c, transient, n.NoSync || kind == state.PresetRoom)
+		answer, err = messagesRequest{q}.send(c, transient, n.NoSync || kind == state.PresetRoom)
 	}
 	if err == nil && q.settings.REST.Wrapped {
 		answer = map[string]any{"result": answer}
@@ -48,9 +48,9 @@ func (q *request) target(shown string) (wire.ConversationID, state.Preset, error
 // oldHistory reads messages of a conversation, of one sender, or of the app.
 func oldHistory(q *request) (any, error) {
 	if shown := q.parameter("convid"); shown != "" {
-		return q.history(shown)
+		return messagesRequest{q}.history(shown)
 	}
-	return q.export(wire.UserID(q.parameter("from")))
+	return messagesRequest{q}.export(wire.UserID(q.parameter("from")))
 }
 
 func oldDelete(q *request) (any, error) {
@@ -58,7 +58,7 @@ func oldDelete(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.deleteOne(id, q.parameter("msgid"), q.parameter("from"))
+	return messagesRequest{q}.deleteOne(id, q.parameter("msgid"), q.parameter("from"))
 }
 
 // oldPatch edits or recalls a message.
@@ -81,32 +81,32 @@ func oldPatch(q *request) (any, error) {
 	}
 	if kind == state.PresetSystem {
 		c := &messageChange{From: body.From, Message: body.Message, Timestamp: body.Timestamp, ToClients: body.To}
-		return q.changeOfService(id, body.ID, c, body.Recall)
+		return servicesRequest{messagesRequest{q}}.changeOfService(id, body.ID, c, body.Recall)
 	}
-	m, err := q.message(id, body.ID, body.From, body.Timestamp)
+	m, err := messagesRequest{q}.message(id, body.ID, body.From, body.Timestamp)
 	if err != nil {
 		return nil, err
 	}
 	if body.Recall {
-		return struct{}{}, q.changeMessage(&state.RecallMessage{Conversation: id, ID: m.ID, From: m.From})
+		return struct{}{}, messagesRequest{q}.changeMessage(&state.RecallMessage{Conversation: id, ID: m.ID, From: m.From})
 	}
-	return struct{}{}, q.edit(id, m, body.Message)
+	return struct{}{}, messagesRequest{q}.edit(id, m, body.Message)
 }
 
 // oldToSubscribers sends a message to all subscribers of a service.
 func oldToSubscribers(q *request) (any, error) {
-	n, c, err := q.spoken()
+	n, c, err := servicesRequest{messagesRequest{q}}.spoken()
 	if err != nil {
 		return nil, err
 	}
 	if c.Conversation, err = q.conversationOf(n.Conversation, state.PresetSystem, codeInvalidTarget); err != nil {
 		return nil, err
 	}
-	return q.send(c, false, false)
+	return messagesRequest{q}.send(c, false, false)
 }
 
 func oldUnread(q *request) (any, error) {
-	return q.unread(q.http.PathValue("client"), q.http.PathValue("id"))
+	return usersRequest{q}.unread(q.http.PathValue("client"), q.http.PathValue("id"))
 }
 
 // named is what version 1.1 names in the body or, where there is none, in the
@@ -128,7 +128,7 @@ func oldSubscribe(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.subscribe(n.Conversation, n.Client, true)
+	return usersRequest{q}.subscribe(n.Conversation, n.Client, true)
 }
 
 func oldUnsubscribe(q *request) (any, error) {
@@ -136,14 +136,20 @@ func oldUnsubscribe(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.subscribe(n.Conversation, n.Client, false)
+	return usersRequest{q}.subscribe(n.Conversation, n.Client, false)
 }
 
-func oldSubscriptions(q *request) (any, error) { return q.subscriptions(q.parameter("client_id")) }
+func oldSubscriptions(q *request) (any, error) {
+	return usersRequest{q}.subscriptions(q.parameter("client_id"))
+}
 
-func oldSubscribers(q *request) (any, error) { return q.subscribers(q.parameter("conv_id")) }
+func oldSubscribers(q *request) (any, error) {
+	return usersRequest{q}.subscribers(q.parameter("conv_id"))
+}
 
-func oldSubscriberCount(q *request) (any, error) { return q.subscriberCount(q.parameter("conv_id")) }
+func oldSubscriberCount(q *request) (any, error) {
+	return usersRequest{q}.subscriberCount(q.parameter("conv_id"))
+}
 
 // oldSubscribed tells whether a user is subscribed.
 func oldSubscribed(q *request) (any, error) {
@@ -159,12 +165,12 @@ func oldSubscribed(q *request) (any, error) {
 }
 
 func oldRoomCount(q *request) (any, error) {
-	there, err := q.present(q.parameter("gid"))
+	there, err := usersRequest{q}.present(q.parameter("gid"))
 	return map[string]any{"result": there.Count}, err
 }
 
 func oldRoomMembers(q *request) (any, error) {
-	there, err := q.present(q.parameter("gid"))
+	there, err := usersRequest{q}.present(q.parameter("gid"))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +184,7 @@ func oldOnline(q *request) (any, error) {
 	if err := q.decode(&body); err != nil {
 		return nil, err
 	}
-	return q.online(body.Peers)
+	return usersRequest{q}.online(body.Peers)
 }
 
 func oldSilence(q *request) (any, error) {
@@ -190,7 +196,7 @@ func oldSilence(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, q.silenceOne(id, n.Client, n.TTL)
+	return struct{}{}, membersRequest{q}.silenceOne(id, n.Client, n.TTL)
 }
 
 func oldUnsilence(q *request) (any, error) {
@@ -215,5 +221,5 @@ func oldKick(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.kickOne(n.Client, n.Reason)
+	return usersRequest{q}.kickOne(n.Client, n.Reason)
 }

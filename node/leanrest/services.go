@@ -14,14 +14,14 @@ func subscribe(q *request) (any, error) {
 	if err := q.decode(&body); err != nil {
 		return nil, err
 	}
-	return q.subscribe(q.http.PathValue("id"), body.Client, true)
+	return usersRequest{q}.subscribe(q.http.PathValue("id"), body.Client, true)
 }
 
 func unsubscribe(q *request) (any, error) {
-	return q.subscribe(q.http.PathValue("id"), q.http.PathValue("client"), false)
+	return usersRequest{q}.subscribe(q.http.PathValue("id"), q.http.PathValue("client"), false)
 }
 
-func (q *request) subscribe(shown, client string, on bool) (any, error) {
+func (q usersRequest) subscribe(shown, client string, on bool) (any, error) {
 	u, err := user("client_id", client)
 	if err != nil {
 		return nil, err
@@ -38,10 +38,12 @@ func (q *request) subscribe(shown, client string, on bool) (any, error) {
 	return struct{}{}, err
 }
 
-func listSubscribers(q *request) (any, error) { return q.subscribers(q.http.PathValue("id")) }
+func listSubscribers(q *request) (any, error) {
+	return usersRequest{q}.subscribers(q.http.PathValue("id"))
+}
 
 // subscribers lists the users of a service conversation by their ids.
-func (q *request) subscribers(shown string) (any, error) {
+func (q usersRequest) subscribers(shown string) (any, error) {
 	id, err := q.conversationOf(shown, state.PresetSystem, codeConvNotFound)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func (q *request) subscribers(shown string) (any, error) {
 	return list, nil
 }
 
-func (q *request) membersPage(id wire.ConversationID, after wire.UserID, limit int) (*ask.MemberPage, error) {
+func (q usersRequest) membersPage(id wire.ConversationID, after wire.UserID, limit int) (*ask.MemberPage, error) {
 	a, err := q.host.Ask(q.ctx(), q.app.ID, "", string(id), &ask.Request{Members: &ask.Members{Conversation: id, After: after, Limit: limit}})
 	if err != nil {
 		return nil, err
@@ -70,9 +72,11 @@ func (q *request) membersPage(id wire.ConversationID, after wire.UserID, limit i
 	return a.Members, nil
 }
 
-func countSubscribers(q *request) (any, error) { return q.subscriberCount(q.http.PathValue("id")) }
+func countSubscribers(q *request) (any, error) {
+	return usersRequest{q}.subscriberCount(q.http.PathValue("id"))
+}
 
-func (q *request) subscriberCount(shown string) (any, error) {
+func (q usersRequest) subscriberCount(shown string) (any, error) {
 	id, err := q.conversationOf(shown, state.PresetSystem, codeConvNotFound)
 	if err != nil {
 		return nil, err

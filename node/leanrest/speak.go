@@ -3,7 +3,6 @@ package leanrest
 import (
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
@@ -14,11 +13,11 @@ import (
 // What services say: to some users, to all of their subscribers, and as one of
 // them to all users of the app.
 
-// month is how long a broadcast is news at most, and unless somebody says.
-const month = 31 * 24 * time.Hour
+// servicesRequest is a request about what services say.
+type servicesRequest struct{ messagesRequest }
 
 // spoken reads a message that a service says.
-func (q *request) spoken() (*newMessage, *state.SendMessage, error) {
+func (q servicesRequest) spoken() (*newMessage, *state.SendMessage, error) {
 	n := &newMessage{}
 	if err := q.decode(n); err != nil {
 		return nil, nil, err
@@ -35,7 +34,7 @@ func (q *request) spoken() (*newMessage, *state.SendMessage, error) {
 
 // sendToUsers sends a message of a service to some users.
 func sendToUsers(q *request) (any, error) {
-	n, c, err := q.spoken()
+	n, c, err := servicesRequest{messagesRequest{q}}.spoken()
 	if err != nil {
 		return nil, err
 	}
@@ -43,10 +42,10 @@ func sendToUsers(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.sayTo(id, n, c, n.Transient != nil && *n.Transient)
+	return servicesRequest{messagesRequest{q}}.sayTo(id, n, c, n.Transient != nil && *n.Transient)
 }
 
-func (q *request) sayTo(service wire.ConversationID, n *newMessage, c *state.SendMessage, transient bool) (any, error) {
+func (q servicesRequest) sayTo(service wire.ConversationID, n *newMessage, c *state.SendMessage, transient bool) (any, error) {
 	to, err := users("to_clients", n.ToClients)
 	if err != nil {
 		return nil, err
@@ -65,7 +64,7 @@ func (q *request) sayTo(service wire.ConversationID, n *newMessage, c *state.Sen
 }
 
 // signalTo tells users who have a thread with the service what is not stored.
-func (q *request) signalTo(service wire.ConversationID, to []wire.UserID, c *state.SendMessage) (any, error) {
+func (q servicesRequest) signalTo(service wire.ConversationID, to []wire.UserID, c *state.SendMessage) (any, error) {
 	var answer any = sent(wire.MessageID(randomText()), q.host.Millis())
 	for _, u := range to {
 		thread, ok := state.ThreadOf(service, u)
@@ -87,19 +86,19 @@ func (q *request) signalTo(service wire.ConversationID, to []wire.UserID, c *sta
 
 // sendToSubscribers sends a message to all subscribers of a service.
 func sendToSubscribers(q *request) (any, error) {
-	_, c, err := q.spoken()
+	_, c, err := servicesRequest{messagesRequest{q}}.spoken()
 	if err != nil {
 		return nil, err
 	}
 	if c.Conversation, err = q.conversation(codeInvalidTarget); err != nil {
 		return nil, err
 	}
-	return q.send(c, false, false)
+	return messagesRequest{q}.send(c, false, false)
 }
 
 // named finds the message of a service that a request is about: of its own log,
 // or, with broadcast, of what it said to all users.
-func (q *request) ofService(id wire.ConversationID, mid string, c *messageChange) (m *ask.Message, broadcast bool, err error) {
+func (q servicesRequest) ofService(id wire.ConversationID, mid string, c *messageChange) (m *ask.Message, broadcast bool, err error) {
 	m, err = q.message(id, mid, c.From, c.Timestamp)
 	if f := failure404(err); f == nil || f.code != codeMessageNotFound {
 		return m, false, err
@@ -118,7 +117,7 @@ func (q *request) ofService(id wire.ConversationID, mid string, c *messageChange
 }
 
 // broadcast finds a broadcast, of a service if one is named; nil: there is none.
-func (q *request) broadcast(service wire.ConversationID, mid string) (*ask.Broadcast, error) {
+func (q servicesRequest) broadcast(service wire.ConversationID, mid string) (*ask.Broadcast, error) {
 	here := ask.Place{Message: wire.MessageID(mid), Included: true}
 	page, err := q.broadcasts(&ask.Broadcasts{Service: service, Start: here, Newer: true, Limit: 1})
 	if err != nil || len(page) == 0 || string(page[0].Message.ID) != mid {
@@ -127,7 +126,7 @@ func (q *request) broadcast(service wire.ConversationID, mid string) (*ask.Broad
 	return &page[0], nil
 }
 
-func (q *request) broadcasts(question *ask.Broadcasts) ([]ask.Broadcast, error) {
+func (q servicesRequest) broadcasts(question *ask.Broadcasts) ([]ask.Broadcast, error) {
 	a, err := q.host.Ask(q.ctx(), q.app.ID, "", string(state.BroadcastLog), &ask.Request{Broadcasts: question})
 	if err != nil {
 		return nil, err
@@ -146,7 +145,7 @@ func editOfService(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.changeOfService(id, q.http.PathValue("mid"), &c, false)
+	return servicesRequest{messagesRequest{q}}.changeOfService(id, q.http.PathValue("mid"), &c, false)
 }
 
 func recallOfService(q *request) (any, error) {
@@ -158,10 +157,10 @@ func recallOfService(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.changeOfService(id, q.http.PathValue("mid"), &c, true)
+	return servicesRequest{messagesRequest{q}}.changeOfService(id, q.http.PathValue("mid"), &c, true)
 }
 
-func (q *request) changeOfService(id wire.ConversationID, mid string, c *messageChange, recall bool) (any, error) {
+func (q servicesRequest) changeOfService(id wire.ConversationID, mid string, c *messageChange, recall bool) (any, error) {
 	if !recall && c.Message == "" {
 		return nil, wrong(codeMissing, "message is missing")
 	}
@@ -189,7 +188,7 @@ func (q *request) changeOfService(id wire.ConversationID, mid string, c *message
 
 // changeForUsers changes a message in the threads of some users: of those who
 // were sent it, and at least one must be.
-func (q *request) changeForUsers(service wire.ConversationID, mid string, c *messageChange, recall bool) error {
+func (q servicesRequest) changeForUsers(service wire.ConversationID, mid string, c *messageChange, recall bool) error {
 	to, err := users("to_clients", c.ToClients[:min(len(c.ToClients), q.settings.Limit.Recipients)])
 	if err != nil {
 		return err
@@ -231,7 +230,7 @@ func deleteForUser(q *request) (any, error) {
 		return nil, err
 	}
 	thread, _ := state.ThreadOf(id, u)
-	m, err := q.messageByID(thread, q.http.PathValue("mid"), q.parameter("from_client"))
+	m, err := messagesRequest{q}.messageByID(thread, q.http.PathValue("mid"), q.parameter("from_client"))
 	if f := failure404(err); f != nil {
 		f.code = codeMessageNotFound
 		return nil, f
@@ -239,12 +238,12 @@ func deleteForUser(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, q.changeMessage(&state.DeleteMessage{Conversation: thread, ID: m.ID})
+	return struct{}{}, messagesRequest{q}.changeMessage(&state.DeleteMessage{Conversation: thread, ID: m.ID})
 }
 
 // listForUser reads what a user sees of a service.
 func listForUser(q *request) (any, error) {
-	s, err := q.span()
+	s, err := messagesRequest{q}.span()
 	if err != nil {
 		return nil, err
 	}
@@ -269,89 +268,6 @@ func listForUser(q *request) (any, error) {
 	}
 	if !s.newer {
 		slices.Reverse(items)
-	}
-	return items, nil
-}
-
-// sendBroadcast says something to all users, as a service.
-func sendBroadcast(q *request) (any, error) {
-	n, c, err := q.spoken()
-	if err != nil {
-		return nil, err
-	}
-	id, err := q.conversationOf(n.Conversation, state.PresetSystem, codeInvalidTarget)
-	if err != nil {
-		return nil, err
-	}
-	till := q.host.Millis() + month.Milliseconds()
-	switch {
-	case n.ValidTill == 0:
-	case n.ValidTill > till || n.ValidTill <= q.host.Millis():
-		return nil, wrong(codeOther, "valid_till is %d, want a time within a month from now", n.ValidTill)
-	default:
-		till = n.ValidTill
-	}
-	b := state.Broadcast{Service: id, ValidTill: till}
-	if n.Transient != nil && *n.Transient {
-		return q.signalAll(b, c)
-	}
-	result, err := door.SendBroadcast(q.ctx(), q.host, q.header(), b, *c)
-	if err == nil && result.Refusal != state.None {
-		err = refused(result.Refusal, result.Text)
-	}
-	return sent(result.MessageID, result.Timestamp), err
-}
-
-func (q *request) signalAll(b state.Broadcast, c *state.SendMessage) (any, error) {
-	m := q.transient(c)
-	answer, err := q.awaitSignal(m, func(done func(error)) { door.SignalBroadcast(q.host, q.app.ID, b, *m, done) })
-	if failure404(err) != nil { // nobody was ever there to be told anything
-		err = nil
-	}
-	return answer, err
-}
-
-// deleteBroadcast takes a broadcast back from those who have not got it.
-func deleteBroadcast(q *request) (any, error) {
-	mid := q.http.PathValue("mid")
-	if mid == "" {
-		mid = q.parameter("mid") // of version 1.1
-	}
-	if wire.ValidID(mid) != nil {
-		return nil, wrong(codeMissing, "mid is missing")
-	}
-	return struct{}{}, q.changeMessage(&state.DeleteMessage{Conversation: state.BroadcastLog, ID: wire.MessageID(mid)})
-}
-
-// broadcastItem is a broadcast as it is listed.
-type broadcastItem struct {
-	item
-
-	ValidTill int64 `json:"valid_till"`
-}
-
-// listBroadcasts lists what a service has said to all that is still news.
-func listBroadcasts(q *request) (any, error) {
-	id, err := q.conversationOf(q.parameter("conv_id"), state.PresetSystem, codeConvNotFound)
-	if err != nil {
-		return nil, err
-	}
-	limit, err := q.number("limit", usualMessages, 1, mostMessages)
-	if err != nil {
-		return nil, err
-	}
-	skip, err := q.number("skip", 0, 0, maxSkip)
-	if err != nil {
-		return nil, err
-	}
-	page, err := q.broadcasts(&ask.Broadcasts{Service: id, ValidAt: q.host.Millis(), Limit: int(skip + limit)})
-	if err != nil {
-		return nil, err
-	}
-	slices.Reverse(page)
-	items := []broadcastItem{}
-	for _, b := range page[min(int(skip), len(page)):] {
-		items = append(items, broadcastItem{itemOf(b.Message, string(id), state.PresetSystem), b.ValidTill})
 	}
 	return items, nil
 }
