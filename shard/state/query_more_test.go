@@ -99,6 +99,8 @@ func TestAppMessages(t *testing.T) {
 			w.stamp += rng.Int64N(2 * dayMillis)
 		case 1:
 			w.stamp = (w.stamp/dayMillis + 1) * dayMillis // the first moment of a day
+		case 2:
+			w.stamp = (w.stamp/dayMillis+1)*dayMillis - 1 // and the last one
 		}
 		id := wire.ConversationID(fmt.Sprint("c", rng.IntN(6)))
 		r := w.done("ann", &SendMessage{Conversation: id, Body: fmt.Append(nil, i)})
