@@ -68,7 +68,21 @@ func sessionMemberInfos(q *request) (any, error) {
 	rows := infoRows(id, all, func(m *state.Member, _ string) bool {
 		return m.Role != state.RoleOwner && (wanted.User == "" || wanted.User == string(m.User))
 	})
-	return map[string]any{"results": rows[min(wanted.skip, len(rows)):min(wanted.skip+wanted.limit, len(rows))]}, nil
+	told := []sessionInfoRow{}
+	for _, row := range rows[min(wanted.skip, len(rows)):min(wanted.skip+wanted.limit, len(rows))] {
+		told = append(told, sessionInfoRow{infoRow: row, ConversationID: row.Conversation, PeerID: row.Client, InfoID: row.ID})
+	}
+	return map[string]any{"results": told}, nil
+}
+
+// sessionInfoRow is a row with the names that version 6 of the SDK for Java looks
+// for beside those that all others do.
+type sessionInfoRow struct {
+	infoRow
+
+	ConversationID wire.ConversationID `json:"conversationId"`
+	PeerID         wire.UserID         `json:"peerId"`
+	InfoID         string              `json:"infoId"`
 }
 
 // infosWanted says which roles somebody wants to know.

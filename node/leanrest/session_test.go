@@ -39,8 +39,8 @@ func TestLM84_MemberInfo(t *testing.T) {
 	w.master(post, "/1.2/rtm/conversations/"+id+"/member-infos", `{"clientId":"Tom","role":"Manager"}`).ok(nil)
 	path := "/1.1/classes/_ConversationMemberInfo?client_id=Jerry&where=" + url.QueryEscape(`{"cid":"`+id+`"}`)
 	jerry := w.open("Jerry")
-	var rows struct{ Results []infoRow }
-	if w.as(jerry, get, path, "").ok(&rows); len(rows.Results) != 1 || rows.Results[0].Client != "Tom" || rows.Results[0].Role != "Manager" || string(rows.Results[0].Conversation) != id {
+	var rows struct{ Results []sessionInfoRow }
+	if w.as(jerry, get, path, "").ok(&rows); len(rows.Results) != 1 || rows.Results[0].Client != "Tom" || rows.Results[0].Role != "Manager" || string(rows.Results[0].Conversation) != id || rows.Results[0].PeerID != "Tom" {
 		t.Errorf("rows %+v", rows.Results)
 	}
 	one := "/1.1/classes/_ConversationMemberInfo?client_id=Jerry&where=" + url.QueryEscape(`{"cid":"`+id+`","peerId":"Tom"}`)
