@@ -4,7 +4,7 @@
 GO       ?= go
 BIN      := bin
 TOOLS    := $(CURDIR)/$(BIN)/tools
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 SEEDS    ?= 1-100
 
 # Tools are pinned here and nowhere else.
@@ -22,7 +22,7 @@ run: build
 
 # Each part says how long it took.
 test:
-	@for part in format vet lint race e2e sim mutants fuzz bench compare; do \
+	@for part in format vet lint race e2e leanmessage leanmessage-java sim mutants fuzz bench compare; do \
 	  began=$$(date +%s); echo "== $$part"; \
 	  $(MAKE) --no-print-directory $$part || exit 1; \
 	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
