@@ -271,6 +271,9 @@ func TestLM105_G2_Blacklists(t *testing.T) {
 		if family == "conversations" {
 			sameIDs(t, "members", w.read(id).Members, "Mary")
 			w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":["Tom"]}`).no(http.StatusForbidden, 4548)
+			w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":["Tom","Jerry"]}`).no(http.StatusForbidden, 4548)
+			w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":["Tom","Zoe"]}`).ok(nil)
+			sameIDs(t, "members", w.read(id).Members, "Mary", "Zoe")
 		}
 		w.master(remove, path, `{"client_ids":["Tom","Jerry"]}`).is("{}")
 		w.master(get, path, "").is(`{"client_ids":[]}`)

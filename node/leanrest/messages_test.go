@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
@@ -203,6 +204,50 @@ func TestLM105_G2_ChangeMessages(t *testing.T) {
 		w.master(put, path+"/"+one.ID, fmt.Sprintf(`{"from_client":"Tom","timestamp":%d}`, one.Timestamp)).no(http.StatusBadRequest, 113)
 		w.master(put, path+"/"+one.ID, `{"from_client":"Tom","message":"x"}`).no(http.StatusBadRequest, 113)
 		w.master(put, path+"/"+one.ID+"/recall", `{"timestamp":5}`).no(http.StatusBadRequest, 113)
+	}
+}
+
+// TestLM72_EditKeepsMentions: over REST nobody can say them anew.
+func TestLM72_EditKeepsMentions(t *testing.T) {
+	w := newWorld(t)
+	id := w.make("conversations", `{"m":["Tom","Jerry"]}`)
+	path := "/1.2/rtm/conversations/" + id + "/messages"
+	var sent sentMessage
+	w.master(post, path, `{"from_client":"Tom","message":"@all","mention_all":true,"mention_client_ids":["Jerry"]}`).ok(&sent)
+	w.master(put, path+"/"+sent.ID, fmt.Sprintf(`{"from_client":"Tom","message":"@all!","timestamp":%d}`, sent.Timestamp)).is("{}")
+	if list := w.items(path); list[0].Data != "@all!" || !list[0].MentionAll || len(list[0].Mentions) != 1 {
+		t.Errorf("the message is %+v", list[0])
+	}
+}
+
+// TestMergedIsCut: where one shard's answer was cut short, what another one has
+// beyond that waits for the next request.
+func TestMergedIsCut(t *testing.T) {
+	page := func(cut bool, millis ...int64) *ask.Answer {
+		p := &ask.AppMessagePage{Cut: cut}
+		for _, at := range millis {
+			p.Messages = append(p.Messages, ask.AppMessage{Message: &state.Message{Timestamp: at, ID: "m"}})
+			p.Next = state.AppMessagesPlace{Timestamp: at, ID: "m"}
+		}
+		return &ask.Answer{AppMessages: p}
+	}
+	for _, c := range []struct {
+		span    span
+		answers []*ask.Answer
+		want    string
+	}{
+		{span{newer: true, limit: 9}, []*ask.Answer{page(false, 1, 4, 7), page(false, 2, 3, 9)}, "[1 2 3 4 7 9]"},
+		{span{newer: true, limit: 9}, []*ask.Answer{page(false, 1, 4, 7), page(true, 2, 3)}, "[1 2 3]"},
+		{span{newer: true, limit: 2}, []*ask.Answer{page(false, 1, 4, 7), page(true, 2, 3)}, "[1 2]"},
+		{span{limit: 9}, []*ask.Answer{page(false, 7, 4, 1), page(true, 9, 5)}, "[9 7 5]"},
+	} {
+		var got []int64
+		for _, m := range merged(c.answers, c.span) {
+			got = append(got, m.Message.Timestamp)
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%+v: %v, want %s", c.span, got, c.want)
+		}
 	}
 }
 

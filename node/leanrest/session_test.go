@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/auth"
+	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -188,5 +190,22 @@ func TestLM40_B6_Pages(t *testing.T) {
 	}
 	if seen != 130 || pages != 2 {
 		t.Errorf("%d notifications on %d pages", seen, pages)
+	}
+}
+
+// TestPageEndsWhereTheTimeChanges: a client goes on after the time of the last
+// one, so all of one time are on one page.
+func TestPageEndsWhereTheTimeChanges(t *testing.T) {
+	var n missed
+	for i := range 250 {
+		n.events = append(n.events, ask.EventIn{Event: leandoc.Event{Millis: int64(i / 60)}})
+	}
+	all := func(*ask.EventIn) bool { return true }
+	if page, more := n.page(all); len(page) != 120 || !more {
+		t.Errorf("%d on the first page, more: %v; want all of the first two times, and more", len(page), more)
+	}
+	n.events = n.events[:120]
+	if page, more := n.page(all); len(page) != 120 || more {
+		t.Errorf("%d on the only page, more: %v", len(page), more)
 	}
 }
