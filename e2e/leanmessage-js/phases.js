@@ -1,6 +1,8 @@
 // The directories of scenarios in their order, and the settings of the app that
 // each has.
 
+const chromium = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
 // Scenarios wait by asking again, which is more than a user of an app does.
 const unhurried = { 'rate.send': 0, 'rate.history': 0, 'rate.other': 0 };
 const features = { roles: 'on', blacklist: 'on', edit: 'on', recall: 'on' };
@@ -12,6 +14,7 @@ export const phases = [
   { directory: 'broadcasts', settings: unhurried },
   { directory: 'switched', settings: { ...unhurried, ...features } },
   { directory: 'signed', settings: { ...unhurried, blacklist: 'on', ...signed } },
-  { directory: 'browser', settings: unhurried, together: 1, kill: false, wants: process.env.CHROMIUM ?? '/usr/bin/chromium' },
+  { directory: 'browser', settings: unhurried, together: 1, kill: false, wants: chromium },
+  { directory: 'origins', settings: { ...unhurried, origins: 'https://chat.example.org' }, together: 1, kill: false, wants: chromium },
   { directory: 'outages', settings: unhurried, together: 1, kill: false },
 ];

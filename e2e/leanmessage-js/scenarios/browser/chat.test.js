@@ -2,22 +2,12 @@
 import { after, before } from 'node:test';
 import { Chat } from '../../browser/chat.js';
 import { Chromium } from '../../browser/chromium.js';
+import { options } from '../../browser/options.js';
 import { servePages } from '../../browser/pages.js';
-import { area, assert, scenario, socketPath, tell, until } from '../../lib/scenario.js';
+import { area, assert, scenario, tell, until } from '../../lib/scenario.js';
 
 let chromium;
 let pages;
-
-/** What a Realtime of either version wants to reach a node. */
-function options(world, node, { steady = false } = {}) {
-  const { id: appId, key: appKey } = world.app;
-  const all = [...world.nodes.slice(node), ...world.nodes.slice(0, node)];
-  const urls = all.map(({ http }) => http.replace('http', 'ws') + socketPath);
-  if (world.sdk.name === 'JS4') {
-    return { appId, appKey, server: all[0].secure, RTMServers: steady ? urls : urls[0] };
-  }
-  return { appId, appKey, server: steady ? `http://${all[0].front}` : all[0].http };
-}
 
 async function tab(world, user, node, how) {
   const opened = await chromium.tab(`${pages.base}/${world.sdk.name}.html`);
