@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -112,6 +113,7 @@ func listMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*lean
 			return nil, err
 		}
 		reply.M = names(there.Users)
+		slices.Sort(reply.M)
 	} else {
 		for _, member := range a.Members.Members {
 			reply.M = append(reply.M, string(member.User))

@@ -125,7 +125,7 @@ func (c convs) startTemporary(ctx context.Context, m *leanpb.ConvCommand, create
 		if err != nil {
 			return nil, err
 		}
-		ttl = max(0, kind.Expires-c.host().Millis()) / 1000
+		ttl = int64(secondsLeft(kind.Expires, c.host().Millis()))
 	}
 	return c.started(r, &leanpb.ConvCommand{
 		Cid: proto.String(shownID(r.Conversation, state.PresetTemporary)), TempConvTTL: proto.Int32(int32(ttl)),

@@ -46,6 +46,9 @@ func conversationEvents(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 	return out
 }
 
+// secondsLeft is how long something is that ends, in seconds that have begun.
+func secondsLeft(end, now int64) int32 { return int32((max(0, end-now) + 999) / 1000) }
+
 // eventPush encodes an event.
 func (c mover) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
 	push := c.pushOf(leanpb.CommandType_conv, leanpb.OpType(leanpb.OpType_value[string(e.Op)]))
@@ -60,7 +63,7 @@ func (c mover) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
 	case state.PresetTemporary:
 		m.TempConv = proto.Bool(true)
 		if end := c.moves.end(e.Conversation); end != 0 {
-			m.TempConvTTL = proto.Int32(int32(max(0, end-c.host().Millis()) / 1000))
+			m.TempConvTTL = proto.Int32(secondsLeft(end, c.host().Millis()))
 		}
 	case state.PresetRoom:
 		m.Transient = proto.Bool(true)
