@@ -47,7 +47,7 @@ func Handler(host Host) http.Handler {
 
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	allowOrigins(rw.Header())
+	allowOrigins(rw.Header(), r.Header.Get("Access-Control-Request-Headers"))
 	if r.Method == http.MethodOptions {
 		rw.WriteHeader(http.StatusNoContent)
 		return
@@ -65,11 +65,13 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 }
 
 // allowOrigins lets pages of any origin ask: the keys are what counts.
-func allowOrigins(header http.Header) {
+func allowOrigins(header http.Header, asked string) {
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
-	header.Set("Access-Control-Allow-Headers", "Content-Type, Cache-Control, X-Requested-With, X-LC-Id, X-LC-Key, X-LC-Sign, X-LC-Session, "+
-		"X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA, X-LC-Hook-Key, X-AVOSCloud-Application-Id, X-AVOSCloud-Application-Key")
+	if asked == "" {
+		asked = "Content-Type, X-LC-Id, X-LC-Key, X-LC-Sign, X-LC-Session, X-LC-IM-Session-Token, X-LC-Prod, X-LC-UA"
+	}
+	header.Set("Access-Control-Allow-Headers", asked)
 	header.Set("Access-Control-Expose-Headers", "Retry-After")
 	header.Set("Access-Control-Max-Age", "86400")
 }
