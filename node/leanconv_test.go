@@ -29,7 +29,7 @@ func TestLM022_Unique(t *testing.T) {
 			all.Go(func() {
 				for n := range 3 { // one session does one after another
 					m := []string{names[(i+n)%3], names[(i+n+1)%3], names[(i+n+2)%3], names[n]}
-					started[3*i+n] = u.start(&leanpb.ConvCommand{M: m, Unique: proto.Bool(true), Attr: jsonObject(fmt.Sprintf(`{"name":"%d"}`, i))})
+					started[3*i+n] = u.start(&leanpb.ConvCommand{M: m, Unique: new(true), Attr: jsonObject(fmt.Sprintf(`{"name":"%d"}`, i))})
 				}
 			})
 		}
@@ -48,7 +48,7 @@ func TestLM022_Unique(t *testing.T) {
 		}
 		tom := users[0]
 		plain := tom.start(&leanpb.ConvCommand{M: names})
-		again := tom.start(&leanpb.ConvCommand{M: names, Unique: proto.Bool(true), Attr: jsonObject(`{"name":"another"}`)})
+		again := tom.start(&leanpb.ConvCommand{M: names, Unique: new(true), Attr: jsonObject(`{"name":"another"}`)})
 		if plain.GetCid() == started[0].GetCid() || plain.UniqueId != nil || again.GetCid() != started[0].GetCid() || !again.GetExisting() {
 			t.Errorf("a plain one is %v, and then the unique one %v", plain, again)
 		}
@@ -170,8 +170,8 @@ func TestLM028_Query(t *testing.T) {
 			ids[name] = tom.start(&leanpb.ConvCommand{M: []string{"jerry"}, Attr: jsonObject(fmt.Sprintf(`{"name":%q,"attr":{"n":%d}}`, name, i))}).GetCid()
 		}
 		expect(t, "what Tom is in, at once", sortedWords(tom.found(&leanpb.ConvCommand{})), "milk rum tea")
-		ids["pub"] = tom.start(&leanpb.ConvCommand{Transient: proto.Bool(true), Attr: jsonObject(`{"name":"pub"}`)}).GetCid()
-		temporary := tom.start(&leanpb.ConvCommand{M: []string{"jerry"}, TempConv: proto.Bool(true)}).GetCid()
+		ids["pub"] = tom.start(&leanpb.ConvCommand{Transient: new(true), Attr: jsonObject(`{"name":"pub"}`)}).GetCid()
+		temporary := tom.start(&leanpb.ConvCommand{M: []string{"jerry"}, TempConv: new(true)}).GetCid()
 		time.Sleep(2 * time.Second) // of the bubble's clock
 		tom.send(ids["tea"], "hello")
 		where := func(text string) *leanpb.ConvCommand { return &leanpb.ConvCommand{Where: jsonObject(text)} }
@@ -250,7 +250,7 @@ func TestLM032_Mute(t *testing.T) {
 		expectCode(t, "unmute", tom.conv(leanpb.OpType_unmute, &leanpb.ConvCommand{Cid: &cid}), 0)
 		expect(t, "mu", muted(), "[]")
 		expectCode(t, "Eve is no member", eve.conv(leanpb.OpType_mute, &leanpb.ConvCommand{Cid: &cid}), 4317)
-		pub := tom.start(&leanpb.ConvCommand{Transient: proto.Bool(true)}).GetCid()
+		pub := tom.start(&leanpb.ConvCommand{Transient: new(true)}).GetCid()
 		expectCode(t, "a chat room", tom.conv(leanpb.OpType_mute, &leanpb.ConvCommand{Cid: &pub}), 0)
 	})
 }
@@ -260,7 +260,7 @@ func TestLM032_Mute(t *testing.T) {
 func TestLM050_Rooms(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
-		room := tom.start(&leanpb.ConvCommand{M: []string{"tom", "jerry"}, Transient: proto.Bool(true), Unique: proto.Bool(true)})
+		room := tom.start(&leanpb.ConvCommand{M: []string{"tom", "jerry"}, Transient: new(true), Unique: new(true)})
 		cid := room.GetCid()
 		if room.UniqueId != nil {
 			t.Errorf("a chat room is unique: %v", room)
@@ -284,7 +284,7 @@ func TestLM050_Rooms(t *testing.T) {
 		}
 		expectCode(t, "an invitation", tom.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: []string{"mary"}}), 4314)
 		expectCode(t, "a removal", tom.conv(leanpb.OpType_remove, &leanpb.ConvCommand{Cid: &cid, M: []string{"jerry"}}), 4314)
-		other := tom.start(&leanpb.ConvCommand{Transient: proto.Bool(true)}).GetCid()
+		other := tom.start(&leanpb.ConvCommand{Transient: new(true)}).GetCid()
 		expect(t, "Tom is in another one", count(), "1 [jerry]")
 		expectCode(t, "Jerry leaves", jerry.conv(leanpb.OpType_remove, &leanpb.ConvCommand{Cid: &cid, M: []string{"jerry"}}), 0)
 		expect(t, "nobody is there", count(), "0 []")
@@ -302,7 +302,7 @@ func TestLM058_Temporary(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
 		temporary := func(ttl int32, m ...string) *leanpb.ConvCommand {
-			one := &leanpb.ConvCommand{M: m, TempConv: proto.Bool(true)}
+			one := &leanpb.ConvCommand{M: m, TempConv: new(true)}
 			if ttl != 0 {
 				one.TempConvTTL = &ttl
 			}
@@ -321,7 +321,7 @@ func TestLM058_Temporary(t *testing.T) {
 				}
 			}
 		}
-		again := jerry.start(&leanpb.ConvCommand{M: []string{"tom"}, TempConv: proto.Bool(true), Unique: proto.Bool(false)})
+		again := jerry.start(&leanpb.ConvCommand{M: []string{"tom"}, TempConv: new(true), Unique: new(false)})
 		if again.GetCid() != cid || !again.GetExisting() || again.GetTempConvTTL() > 300 || again.GetTempConvTTL() < 290 {
 			t.Errorf("the same members get %v", again)
 		}

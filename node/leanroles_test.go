@@ -68,7 +68,7 @@ func TestLM044_Roles(t *testing.T) {
 func TestLM040_Open(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		tom, jerry, eve := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.session("eve", c.nodes[2])
-		cid := tom.start(&leanpb.ConvCommand{M: []string{"jerry"}, Unique: proto.Bool(true)}).GetCid()
+		cid := tom.start(&leanpb.ConvCommand{M: []string{"jerry"}, Unique: new(true)}).GetCid()
 		who := func(m ...string) *leanpb.ConvCommand { return &leanpb.ConvCommand{Cid: &cid, M: m} }
 		r := jerry.conv(leanpb.OpType_add, who("mary", "tom", "mary"))
 		expect(t, "a member adds", fmt.Sprint(r.GetConvMessage().GetAllowedPids(), r.GetConvMessage().GetFailedPids()), "[mary tom] []")

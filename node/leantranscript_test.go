@@ -92,7 +92,7 @@ func TestLeanConversationTranscript(t *testing.T) {
 		c.settings(`{"leanmessage.roles":"on","leanmessage.blacklist":"on","leanmessage.rate.other":"0"}`)
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
 		l := &leanTranscript{t: t, users: []*leanUser{tom, jerry}, names: map[string]string{}}
-		yes := proto.Bool(true)
+		yes := new(true)
 		cid := l.conv(tom, leanpb.OpType_start, &leanpb.ConvCommand{
 			M: []string{"jerry", "tom"}, Unique: yes, Attr: jsonObject(`{"name":"tea","attr":{"n":1}}`),
 		}).Cid

@@ -208,7 +208,7 @@ func (c mover) insist(ctx context.Context, do func(context.Context) error) bool 
 // learn asks what a conversation is, that is to be followed. Nothing is learned of
 // one that is gone.
 func (c mover) learn(ctx context.Context, l *followed) error {
-	kind, err := convs{c.client}.kindOf(ctx, l.id)
+	kind, err := convs(c).kindOf(ctx, l.id)
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeConvNotFound {
 		return nil
 	}
