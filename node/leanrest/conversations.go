@@ -104,7 +104,11 @@ func (q *request) create(kind state.Preset, n *newConversation) (state.Result, e
 		if c.Members, err = users("m", n.Members); err != nil {
 			return state.Result{}, err
 		}
-		c.Members = c.Members[:min(len(c.Members), wire.MaxMembersAdded)]
+		room := wire.MaxMembersAdded // of ids beyond it, only the first count
+		if h.Actor != "" && !slices.Contains(c.Members, h.Actor) {
+			room--
+		}
+		c.Members = c.Members[:min(len(c.Members), room)]
 	}
 	var result state.Result
 	if c.Unique = n.Unique && kind == state.PresetBasic; c.Unique {

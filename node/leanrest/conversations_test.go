@@ -81,6 +81,9 @@ func TestLM105_G2_MemberLimit(t *testing.T) {
 	if n := len(w.read(id).Members); n != 500 {
 		t.Errorf("%d members, want 500", n)
 	}
+	if o := w.read(w.make("conversations", `{"m":[`+ids(501)+`],"c":"Ann"}`)); len(o.Members) != 500 || !slices.Contains(o.Members, "Ann") {
+		t.Errorf("%d members, want 500 with their creator", len(o.Members))
+	}
 	w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":["one-more"]}`).no(http.StatusBadRequest, 4304)
 	w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":[`+ids(501)+`]}`).no(http.StatusBadRequest, 4304)
 }
