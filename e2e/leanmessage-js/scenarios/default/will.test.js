@@ -1,5 +1,5 @@
 // LM-70: wills.
-import { area, assert, Event, patience, says, scenario, text } from '../../lib/scenario.js';
+import { area, assert, Event, patience, says, scenario, text, until } from '../../lib/scenario.js';
 
 /** Tom, behind a link that can be cut, and Jerry, who would hear of it. */
 async function pair(world) {
@@ -47,5 +47,39 @@ area('wills', () => {
     const [, where] = await jerry.next(Event.MESSAGE, says('last will'), Math.max(patience, 30_000));
     assert.equal(where.id, other.id);
     assert.deepEqual(jerry.all(Event.MESSAGE, says('first will')), []);
+  }, { fleeting: true });
+
+  scenario('LM-70 LM-14 LM-05 neither a forced logout nor a conflict does', async (world) => {
+    const jerry = await world.open('jerry');
+    for (const [name, end] of [
+      ['kicked', (tom) => world.rest('POST', `/1.2/rtm/clients/${tom.id}/kick`, { reason: 'enough' })],
+      ['replaced', () => world.open('replaced', { tag: 'phone' }).then((rival) => rival.im.close())],
+    ]) {
+      const tom = await world.open(name, { tag: 'phone' });
+      const made = await tom.im.createConversation({ members: [jerry.id, world.id('spike')], unique: false });
+      await made.send(text(tom, `the will of ${name}`), { will: true });
+      await end(tom);
+      await Promise.race([tom.next(Event.CLOSE), tom.next(Event.CONFLICT)]);
+      const spike = await world.open('spike');
+      await (await spike.im.getConversation(made.id)).send(text(spike, `a mark of ${name}`));
+      await jerry.next(Event.MESSAGE, says(`a mark of ${name}`));
+    }
+    assert.deepEqual(jerry.all(Event.MESSAGE, (m) => m.text.startsWith('the will')), []);
+  });
+
+  scenario('LM-70 LM-04 a will waits for the last of a client\'s devices', async (world) => {
+    const { link, tom, jerry, made } = await pair(world);
+    const tablet = await world.open('tom', { at: { node: 2 } });
+    await made.send(text(tom, 'I am gone'), { will: true });
+    link.down();
+    await tom.next(Event.DISCONNECT);
+    await until('the phone is gone', async () => {
+      const there = await tablet.im.getConversation(made.id);
+      await there.send(text(tablet, 'a mark'));
+      return jerry.all(Event.MESSAGE, says('a mark')).length > 3;
+    });
+    assert.deepEqual(jerry.all(Event.MESSAGE, says('I am gone')), []);
+    tablet.realtime.pause();
+    await jerry.next(Event.MESSAGE, says('I am gone'), Math.max(patience, 30_000));
   }, { fleeting: true });
 });
