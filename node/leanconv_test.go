@@ -220,6 +220,9 @@ func TestLM028_Query(t *testing.T) {
 			t.Errorf("the temporary one: %v", gone)
 		}
 
+		both := tom.find(where(`{"objectId":{"$in":["` + temporary + `","` + ids["tea"] + `"]}}`))
+		expect(t, "a temporary one by its id, among others", fmt.Sprint(len(both)), "2")
+
 		c.settings(`{"leanmessage.private-queries":"on"}`)
 		tom, eve = c.session("tom", c.nodes[0]), c.session("eve", c.nodes[1])
 		expect(t, "private, by id", eve.found(where(`{"objectId":"`+ids["rum"]+`"}`)), "")
