@@ -23,14 +23,14 @@ func TestAppendDirect(t *testing.T) {
 			m:      state.Message{ID: "m1", From: "ann", Timestamp: 1_600_000_000_000, Body: []byte(`{"_lctype":-1}`)},
 			preset: state.PresetBasic,
 			want: &leanpb.DirectCommand{
-				Msg: proto.String(`{"_lctype":-1}`), FromPeerId: proto.String("ann"), Timestamp: proto.Int64(1_600_000_000_000),
-				Cid: proto.String("c1"), Id: proto.String("m1"), ConvType: proto.Int32(1),
+				Msg: new(`{"_lctype":-1}`), FromPeerId: new("ann"), Timestamp: new(int64(1_600_000_000_000)),
+				Cid: new("c1"), Id: new("m1"), ConvType: proto.Int32(1),
 			},
 		},
 		"LM060: an empty body": {
 			m: state.Message{ID: "m1"}, preset: state.PresetRoom, flags: directFlags{transient: true},
 			want: &leanpb.DirectCommand{
-				Msg: proto.String(""), FromPeerId: proto.String(""), Timestamp: proto.Int64(0), Cid: proto.String("c1"), Id: proto.String("m1"),
+				Msg: new(""), FromPeerId: new(""), Timestamp: new(int64(0)), Cid: new("c1"), Id: new("m1"),
 				Transient: new(true), ConvType: proto.Int32(2),
 			},
 		},
@@ -38,24 +38,24 @@ func TestAppendDirect(t *testing.T) {
 			m:      state.Message{ID: "m1", From: "ann", Body: []byte{0, 0xff}, ContentType: ask.BinaryContent, Edited: 7},
 			preset: state.PresetTemporary,
 			want: &leanpb.DirectCommand{
-				BinaryMsg: []byte{0, 0xff}, FromPeerId: proto.String("ann"), Timestamp: proto.Int64(0), Cid: proto.String("_tmp:c1"), Id: proto.String("m1"),
-				PatchTimestamp: proto.Int64(7), ConvType: proto.Int32(4),
+				BinaryMsg: []byte{0, 0xff}, FromPeerId: new("ann"), Timestamp: new(int64(0)), Cid: new("_tmp:c1"), Id: new("m1"),
+				PatchTimestamp: new(int64(7)), ConvType: proto.Int32(4),
 			},
 		},
 		"LM071: mentions, and replayed": {
 			m:      state.Message{ID: "m1", From: "ann", Body: []byte("x"), Mentions: []wire.UserID{"ben", "eve"}, MentionAll: true},
 			preset: state.PresetBasic, flags: directFlags{offline: true, hasMore: true},
 			want: &leanpb.DirectCommand{
-				Msg: proto.String("x"), FromPeerId: proto.String("ann"), Timestamp: proto.Int64(0), Cid: proto.String("c1"), Id: proto.String("m1"),
-				Offline: proto.Bool(true), HasMore: proto.Bool(true), MentionPids: []string{"ben", "eve"}, MentionAll: proto.Bool(true), ConvType: proto.Int32(1),
+				Msg: new("x"), FromPeerId: new("ann"), Timestamp: new(int64(0)), Cid: new("c1"), Id: new("m1"),
+				Offline: new(true), HasMore: new(true), MentionPids: []string{"ben", "eve"}, MentionAll: new(true), ConvType: proto.Int32(1),
 			},
 		},
 		"LM072: recalled": {
 			m:      state.Message{ID: "m1", From: "ann", Recalled: true, ContentType: ask.BinaryContent, Edited: 9},
 			preset: state.PresetBasic,
 			want: &leanpb.DirectCommand{
-				Msg: proto.String(`{"_lctype":-127}`), FromPeerId: proto.String("ann"), Timestamp: proto.Int64(0), Cid: proto.String("c1"), Id: proto.String("m1"),
-				PatchTimestamp: proto.Int64(9), ConvType: proto.Int32(1),
+				Msg: new(`{"_lctype":-127}`), FromPeerId: new("ann"), Timestamp: new(int64(0)), Cid: new("c1"), Id: new("m1"),
+				PatchTimestamp: new(int64(9)), ConvType: proto.Int32(1),
 			},
 		},
 	} {
