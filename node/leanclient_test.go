@@ -35,6 +35,7 @@ type leanConn struct {
 }
 
 func (c *leanConn) Subprotocol() string { return c.protocol }
+func (c *leanConn) Origin() string      { return "" }
 func (c *leanConn) RemoteAddr() string  { return "memory" }
 func (c *leanConn) SignedIn()           {}
 

@@ -69,6 +69,7 @@ func (m LeanMessage) Len() int { return len(m.Head) + len(m.Body) }
 type LeanSocket struct {
 	raw         *websocket.Conn
 	subprotocol string
+	origin      string // of the web page; empty: it is none
 	edge        *Edge
 	ticket      *ticket // of a stranger
 	ending      ending
@@ -101,6 +102,10 @@ func newLeanSocket(e *Edge, raw *websocket.Conn, subprotocol string, t *ticket) 
 
 // Subprotocol is what the two sides have agreed on.
 func (s *LeanSocket) Subprotocol() string { return s.subprotocol }
+
+// Origin is where the web page is from that has opened the socket; empty: it was
+// none.
+func (s *LeanSocket) Origin() string { return s.origin }
 
 // RemoteAddr returns where the client is, for people.
 func (s *LeanSocket) RemoteAddr() string { return s.raw.RemoteAddr().String() }
@@ -405,7 +410,7 @@ func leanSubprotocol(r *http.Request) (chosen string, echo bool, err error) {
 // LeanMessage returns the handler of WebSockets of the LeanMessage dialect. It
 // calls serve for each, in a goroutine of its own, and closes the socket when
 // that returns. Pages from everywhere are accepted: who somebody is, says the
-// sign-in and no cookie.
+// sign-in and no cookie. An app that wants only its own looks at the Origin.
 func (e *Edge) LeanMessage(serve func(*LeanSocket)) http.Handler {
 	return &leanHandler{edge: e, serve: serve, upgrader: websocket.Upgrader{
 		HandshakeTimeout: e.opts.SignInTimeout,
@@ -449,6 +454,7 @@ func (h *leanHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := newLeanSocket(h.edge, raw, subprotocol, t)
+	s.origin = r.Header.Get("Origin")
 	// In a goroutine of its own, as native ones are.
 	if h.edge.start(func() { h.edge.runLean(s, h.serve) }) != nil {
 		t.leave()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,8 +31,15 @@ type SignSettings struct {
 // AllowSettings are features.
 type AllowSettings struct {
 	Roles, Blacklist, Edit, Recall bool
-	StrictIDs                      bool // of users: letters, digits, _ and -, not beginning with a digit
-	PrivateQueries                 bool // conversation queries find what one is in, chat rooms and services
+	StrictIDs                      bool   // of users: letters, digits, _ and -, not beginning with a digit
+	PrivateQueries                 bool   // conversation queries find what one is in, chat rooms and services
+	Origins                        string // of web pages, separated by spaces; empty: any
+}
+
+// Origin tells whether a web page of an origin may connect. Who names none is no
+// page.
+func (a *AllowSettings) Origin(origin string) bool {
+	return a.Origins == "" || origin == "" || slices.Contains(strings.Fields(a.Origins), origin)
 }
 
 // LimitSettings bound numbers and sizes.
@@ -171,6 +179,7 @@ func (s *Settings) features() []setting {
 		toggle("recall", &s.Allow.Recall, "senders may recall their messages"),
 		toggle("strict-ids", &s.Allow.StrictIDs, "ids of users are letters, digits, _ and - and do not begin with a digit"),
 		toggle("private-queries", &s.Allow.PrivateQueries, "queries of users find no conversation that they are not in, but for chat rooms and services"),
+		origins("origins", &s.Allow.Origins, "web pages that may open a WebSocket"),
 		toggle("rest.open", &s.REST.Open, "REST requests with the app's key may list, make and change conversations; else the master key is wanted"),
 		toggle("rest.wrapped", &s.REST.Wrapped, `sends of version 1.1 answer {"result":{…}}`),
 	}
@@ -222,6 +231,26 @@ func toggle(name string, at *bool, help string) setting {
 		default:
 			return fmt.Errorf("is %q, want on or off", text)
 		}
+		return nil
+	}}
+}
+
+const anyOrigin = "any"
+
+func origins(name string, at *string, help string) setting {
+	const values = "any, or origins such as https://example.com, separated by spaces"
+	return setting{Setting{settingPrefix + name, anyOrigin, values, help}, func(text string) error {
+		list := strings.Fields(text)
+		if slices.Equal(list, []string{anyOrigin}) {
+			*at = ""
+			return nil
+		}
+		for _, o := range list {
+			if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
+				return fmt.Errorf("has %q, want %s", o, values)
+			}
+		}
+		*at = strings.Join(list, " ")
 		return nil
 	}}
 }

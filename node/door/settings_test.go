@@ -63,6 +63,8 @@ func another(s Setting) string {
 	switch {
 	case s.Values == "on, off":
 		return "on"
+	case s.Default == "any":
+		return "https://example.com http://localhost:8080"
 	case strings.HasSuffix(s.Default, "h"), strings.HasSuffix(s.Default, "m"):
 		return "90s"
 	default:
@@ -80,6 +82,9 @@ func TestCheckSettings(t *testing.T) {
 		{"leanmessage.limit.message", "99999", "want a number"},
 		{"leanmessage.room-rejoin", "30", "want a time"},
 		{"leanmessage.room-rejoin", "-1s", "want a time"},
+		{"leanmessage.origins", "https://example.com http://localhost:8080", ""},
+		{"leanmessage.origins", "https://example.com/path", "want any, or origins"},
+		{"leanmessage.origins", "example.com", "want any, or origins"},
 		{"edit", "on", `but "leanmessage.edit"`},
 		{"motd", "on", `no setting "motd"`},
 	} {
@@ -96,5 +101,15 @@ func TestParseSettingsGoesOnWithDefaults(t *testing.T) {
 	})
 	if got.Limit.MessageBytes != 5120 || got.Allow.Roles || !got.Allow.Edit {
 		t.Errorf("parsed %+v, want what is wrong to have its default", got)
+	}
+}
+
+func TestLM016_Origins(t *testing.T) {
+	some := ParseSettings(map[string]string{"leanmessage.origins": "https://example.com  http://localhost:8080"}).Allow
+	every := ParseSettings(nil).Allow
+	for origin, want := range map[string]bool{"https://example.com": true, "http://localhost:8080": true, "": true, "https://evil.example.com": false, "null": false} {
+		if some.Origin(origin) != want || !every.Origin(origin) {
+			t.Errorf("%q: %v of some, %v of any", origin, some.Origin(origin), every.Origin(origin))
+		}
 	}
 }

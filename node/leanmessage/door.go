@@ -78,6 +78,8 @@ func (o Options) withDefaults() Options {
 type Conn interface {
 	// Subprotocol is what the two sides have agreed on.
 	Subprotocol() string
+	// Origin is where the web page is from that has opened it; empty: none has.
+	Origin() string
 	// ReadMessage returns the next message. It is valid until the next call.
 	ReadMessage() ([]byte, error)
 	// WriteMessages sends messages in one write.

@@ -20,6 +20,10 @@ import (
 // errNoApp closes a socket whose app is not known, or is not the socket's.
 var errNoApp = errors.New("leanmessage: no such app")
 
+// errOrigin closes a socket that was opened by a web page of another origin than
+// the app wants.
+var errOrigin = errors.New("leanmessage: the app does not want web pages of this origin")
+
 // wait runs work in a goroutine of its own, and returns when it is done: what
 // changes the sessions of a socket is done one after another, and the reading
 // goroutine's stack stays small.
@@ -48,7 +52,11 @@ func (s *socket) bind(ctx context.Context, in *leanpb.GenericCommand) error {
 	case !ok:
 		return errNoApp
 	}
-	s.tenant.Store(s.door.tenantOf(app))
+	t := s.door.tenantOf(app)
+	if !t.settings.Allow.Origin(s.conn.Origin()) {
+		return errOrigin
+	}
+	s.tenant.Store(t)
 	return nil
 }
 
@@ -62,7 +70,9 @@ func (s *socket) open(in *leanpb.GenericCommand) {
 		switch {
 		case err == nil:
 		case errors.Is(err, errNoApp):
-			s.noApp(in)
+			s.fatal(in, CodeAppNotAvailable)
+		case errors.Is(err, errOrigin):
+			s.fatal(in, CodeInvalidOrigin)
 		case isOut(err) && in.GetSessionMessage().GetR():
 			// Who comes back waits and tries again when his socket is closed, and
 			// takes an error for the end of the session.
@@ -73,11 +83,11 @@ func (s *socket) open(in *leanpb.GenericCommand) {
 	})
 }
 
-// noApp ends a socket whose app there is not. Some clients give up because of the
-// error, and some because of the status.
-func (s *socket) noApp(in *leanpb.GenericCommand) {
-	s.refuse(in, &Error{Code: CodeAppNotAvailable})
-	s.close(CodeAppNotAvailable, Reason(CodeAppNotAvailable))
+// fatal ends a socket that its app will never want. Some clients give up because
+// of the error, and some because of the status.
+func (s *socket) fatal(in *leanpb.GenericCommand, code int) {
+	s.refuse(in, &Error{Code: code})
+	s.close(code, Reason(code))
 }
 
 // isOut tells an error of what may work a little later.

@@ -18,6 +18,7 @@ import (
 // fakeConn is a connection in memory.
 type fakeConn struct {
 	subprotocol string
+	origin      string
 	in          chan []byte
 	out         chan []byte
 	ended       chan struct{} // closed by the door
@@ -35,6 +36,7 @@ type fakeConn struct {
 }
 
 func (c *fakeConn) Subprotocol() string { return c.subprotocol }
+func (c *fakeConn) Origin() string      { return c.origin }
 func (c *fakeConn) RemoteAddr() string  { return "memory" }
 
 func (c *fakeConn) SignedIn() {

@@ -46,7 +46,10 @@ func (s *socket) login(in *leanpb.GenericCommand) {
 		err := s.bind(ctx, in)
 		switch {
 		case errors.Is(err, errNoApp):
-			s.noApp(in)
+			s.fatal(in, CodeAppNotAvailable)
+			return
+		case errors.Is(err, errOrigin):
+			s.fatal(in, CodeInvalidOrigin)
 			return
 		case err != nil:
 			s.refuse(in, commonCodes.failed(err))

@@ -92,6 +92,22 @@ func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	p.wantClosed(CodeAppNotAvailable)
 }
 
+func TestLM016_OtherOrigins(t *testing.T) {
+	w := newWorld(t, Options{}, "origins=https://example.com")
+	for origin, want := range map[string]string{
+		"": "session/opened i=1 peer=tom", "https://example.com": "session/opened i=1 peer=tom", "https://other.org": "error i=1 peer=tom 4110 INVALID_ORIGIN",
+	} {
+		p := w.dial()
+		p.conn.origin = origin // before it says anything
+		if got := line(p.ask(opening1("tom"))); got != want {
+			t.Errorf("a page of %q: %s", origin, got)
+		}
+		if origin == "https://other.org" {
+			p.wantClosed(CodeInvalidOrigin)
+		}
+	}
+}
+
 func TestLM101_Signatures(t *testing.T) {
 	w := newWorld(t, Options{}, "sign.login=on")
 	now := time.Now().UnixMilli()
