@@ -70,6 +70,7 @@ func makeBroadcasts(ctx context.Context, log Log, app wire.AppID) (wire.Offset, 
 type News struct {
 	// After is where to follow the log of [state.BroadcastLog] from.
 	After wire.Offset
+	Seq   wire.Seq // the last message up to there
 	// Unread are the broadcasts that are still valid and that the user has not read,
 	// in ascending order. One who is new has at most the newest one.
 	Unread []ask.Broadcast
@@ -91,7 +92,7 @@ func OpenBroadcasts(ctx context.Context, log Log, app wire.AppID, user wire.User
 		last, err := makeBroadcasts(ctx, log, app)
 		return News{After: last}, err
 	}
-	news := News{After: page.Last}
+	news := News{After: page.Last, Seq: page.LastSeq}
 	if page.LastSeq == 0 {
 		return news, nil
 	}

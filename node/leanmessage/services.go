@@ -3,11 +3,13 @@ package leanmessage
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
 )
 
 // services is a session that deals with services. What a client knows as one
@@ -142,26 +144,48 @@ func (c services) pushUnread(ctx context.Context, of []wire.ConversationID) erro
 			parts = append(parts, thread)
 		}
 	}
-	states, err := following(c).sync(ctx, parts, ask.Sync{Unread: &ask.SyncUnread{}})
-	if err != nil {
-		return err
-	}
-	states = slices.DeleteFunc(states, func(s ask.State) bool { return s.Refusal != state.None })
-	news, err := door.OpenBroadcasts(ctx, c.host(), c.app, c.user, c.host().Millis())
-	if err != nil {
-		return err
-	}
-	joined := door.JoinServices(states, news.Unread)
-	for _, service := range of {
-		i := slices.IndexFunc(joined, func(s ask.State) bool { return s.Conversation == service })
-		if i < 0 {
-			joined = append(joined, ask.State{Conversation: service, Preset: state.PresetSystem})
-			i = len(joined) - 1
+	for try := 1; ; try++ {
+		states, err := following(c).sync(ctx, parts, ask.Sync{Unread: &ask.SyncUnread{}})
+		if err != nil {
+			return err
 		}
-		tuple := unreadTuple(&joined[i], c.tenant().settings.Limit.UnreadMessages)
-		c.client.send([]outgoing{progress(c).unreadPush(tuple)}, true)
+		states = slices.DeleteFunc(states, func(s ask.State) bool { return s.Refusal != state.None })
+		news, err := door.OpenBroadcasts(ctx, c.host(), c.app, c.user, c.host().Millis())
+		if err != nil {
+			return err
+		}
+		states = append(states, ask.State{Conversation: state.BroadcastLog, Seq: news.Seq})
+		if c.pushInStep(of, states, &news, try == unreadTries) {
+			return nil
+		}
+		if !pause(ctx, time.Duration(try)*20*time.Millisecond) {
+			return ctx.Err()
+		}
 	}
-	return nil
+}
+
+// pushInStep pushes what is unread, if the session was pushed as many messages as
+// the answers know: a client counts itself what it is pushed. The last try pushes
+// in any case.
+func (c services) pushInStep(of []wire.ConversationID, states []ask.State, news *door.News, last bool) bool {
+	joined := door.JoinServices(states, news.Unread)
+	tuples := make([]*leanpb.UnreadTuple, len(of))
+	for i, service := range of {
+		one := &ask.State{Conversation: service, Preset: state.PresetSystem}
+		if at := slices.IndexFunc(joined, func(s ask.State) bool { return s.Conversation == service }); at >= 0 {
+			one = &joined[at]
+		}
+		tuples[i] = unreadTuple(one, c.tenant().settings.Limit.UnreadMessages)
+	}
+	c.feed.turn.Lock()
+	defer c.feed.turn.Unlock()
+	for i := range states {
+		if l := c.feed.of(states[i].Conversation); l != nil && (l.reading || l.seq != states[i].Seq) && !last {
+			return false
+		}
+	}
+	c.client.send([]outgoing{progress(c).unreadPush(tuples...)}, true)
+	return true
 }
 
 // missedOfServices is what services have said while the user was away.
@@ -179,7 +203,7 @@ func (c services) away(ctx context.Context, parts []ask.State) (missedOfServices
 	if err != nil {
 		return missedOfServices{}, err
 	}
-	m := missedOfServices{follow: &followed{id: state.BroadcastLog, preset: state.PresetSystem, upto: news.After}}
+	m := missedOfServices{follow: &followed{id: state.BroadcastLog, preset: state.PresetSystem, upto: news.After, seq: news.Seq}}
 	if !c.socket.offline {
 		m.unread = slices.DeleteFunc(door.JoinServices(parts, news.Unread), func(s ask.State) bool { return !s.Told })
 		return m, nil
