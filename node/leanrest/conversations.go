@@ -100,15 +100,10 @@ func (q *request) create(kind state.Preset, n *newConversation) (state.Result, e
 	if q.settings.Allow.Roles {
 		c.Rules = state.RulesRoles
 	}
-	if kind == state.PresetBasic && len(n.Members) > 0 {
-		if c.Members, err = users("m", n.Members); err != nil {
+	if kind == state.PresetBasic {
+		if c.Members, err = n.members(h.Actor); err != nil {
 			return state.Result{}, err
 		}
-		room := wire.MaxMembersAdded // of ids beyond it, only the first count
-		if h.Actor != "" && !slices.Contains(c.Members, h.Actor) {
-			room--
-		}
-		c.Members = c.Members[:min(len(c.Members), room)]
 	}
 	var result state.Result
 	if c.Unique = n.Unique && kind == state.PresetBasic; c.Unique {
@@ -126,6 +121,20 @@ func (q *request) create(kind state.Preset, n *newConversation) (state.Result, e
 		err = refused(result.Refusal, result.Text)
 	}
 	return result, err
+}
+
+// members checks who is to be in it beside its creator. Of ids beyond the limit,
+// only the first count.
+func (n *newConversation) members(creator wire.UserID) ([]wire.UserID, error) {
+	if len(n.Members) == 0 {
+		return nil, nil
+	}
+	list, err := users("m", n.Members)
+	room := wire.MaxMembersAdded
+	if creator != "" && !slices.Contains(list, creator) {
+		room--
+	}
+	return list[:min(len(list), room)], err
 }
 
 // document reads one conversation.
