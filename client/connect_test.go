@@ -246,10 +246,13 @@ func TestCloseWhileNoNodeAnswers(t *testing.T) {
 
 func TestRoomIsEnteredAgain(t *testing.T) {
 	bubble(t, []string{"n1"}, func(t *testing.T, c *cluster) {
-		entered := 0
+		entered, before := 0, 0
 		c.on = func(_ *node, r *pb.Request) fate {
-			if r.GetEnterRoom() != nil {
+			switch r.GetEnterRoom().GetConversation() {
+			case "lobby":
 				entered++
+			case "hall":
+				before++
 			}
 			if entered == 2 {
 				return fate{refuse: refuse(wire.CodeUnavailable)}
@@ -258,14 +261,19 @@ func TestRoomIsEnteredAgain(t *testing.T) {
 		}
 		tom := dial(t, c.options("tom", "n1"))
 		defer shut(t, tom)
-		if err := tom.EnterRoom(t.Context(), "lobby"); err != nil {
-			t.Fatal(err)
+		for _, room := range []wire.ConversationID{"hall", "lobby"} {
+			if err := tom.EnterRoom(t.Context(), room); err != nil {
+				t.Fatal(err)
+			}
 		}
 		c.network.Break("client", "n1:7400")
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if entered != 3 {
 			t.Errorf("entered %d times, want 3: once, refused, once more", entered)
+		}
+		if before != 1 {
+			t.Errorf("the room before was entered %d times, want once", before)
 		}
 	})
 }

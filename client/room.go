@@ -35,8 +35,9 @@ func (c *Client) block(ctx context.Context, id wire.ConversationID, unblock bool
 	return err
 }
 
-// EnterRoom makes this client present in a chat room until LeaveRoom or Close.
-// After a reconnect it enters again by itself.
+// EnterRoom makes this client present in a chat room until LeaveRoom or Close, or
+// until it enters another: a user is in one room at a time. After a reconnect it
+// enters again by itself.
 func (c *Client) EnterRoom(ctx context.Context, id wire.ConversationID) error {
 	_, err := c.link.change(ctx, opEnterRoom, "", enterRoom(string(id)))
 	if err != nil {
@@ -44,6 +45,7 @@ func (c *Client) EnterRoom(ctx context.Context, id wire.ConversationID) error {
 	}
 	c.link.mu.Lock()
 	defer c.link.mu.Unlock()
+	clear(c.link.mu.rooms)
 	c.link.mu.rooms[string(id)] = true
 	return nil
 }
