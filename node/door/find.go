@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/quorate/quorate/node/ask"
-	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/where"
 	"github.com/quorate/quorate/wire"
 )
@@ -97,7 +96,6 @@ func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Do
 	}
 	plan := query.Plan(string(s.User))
 	var of []string
-	var more []ask.Document
 	switch {
 	case len(s.Temporary) > 0:
 		find.Temporary = true
@@ -105,15 +103,7 @@ func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Do
 			of = append(of, string(id))
 		}
 	case plan.ByID:
-		var temporary []wire.ConversationID
-		if of, temporary = divideIDs(plan.IDs); len(temporary) > 0 {
-			named := *s
-			named.Temporary = temporary
-			var err error
-			if more, err = named.ask(ctx, log, query); err != nil {
-				return nil, err
-			}
-		}
+		of = plan.IDs
 	case plan.Member != "":
 		var err error
 		if of, err = s.of(ctx, log, wire.UserID(plan.Member)); err != nil {
@@ -137,20 +127,7 @@ func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Do
 	if err != nil {
 		return nil, err
 	}
-	return append(more, documents(answers)...), nil
-}
-
-// divideIDs divides ids, as clients know them, from those of temporary
-// conversations.
-func divideIDs(shown []string) (of []string, temporary []wire.ConversationID) {
-	for _, one := range shown {
-		if id, ok := leandoc.StoredID(one); ok {
-			temporary = append(temporary, id)
-		} else {
-			of = append(of, one)
-		}
-	}
-	return of, temporary
+	return documents(answers), nil
 }
 
 func documents(answers []*ask.Answer) (found []ask.Document) {
