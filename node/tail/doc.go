@@ -18,6 +18,14 @@
 //     each answer carries the log's last offset;
 //   - a session whose queue is full is told once the queue has drained.
 //
+// What is pushed says where it came from, as the command's header did: a door can
+// spare a session the echo of what it has done itself. What is read from a log
+// does not say it. A transient message is of no dialect; every door encodes it.
+//
+// Hubs also know who is there: a user whose log some edge follows is online, and of
+// chat rooms the edges say which of their users follow. It is soft, like
+// everything here: a new leader's hub learns it within a second, and says so.
+//
 // What always holds:
 //
 //   - An interest is registered first and then answered from the state, so
