@@ -314,9 +314,9 @@ func (c opening) begin(ctx context.Context, who credentials) error {
 
 // follow follows a log, and waits until it does. Only Log, After and FromEnd are
 // to be set.
-func (c *client) follow(ctx context.Context, r tail.Request) error {
+func (c opening) follow(ctx context.Context, r tail.Request) error {
 	started := make(chan error, 1)
-	r.User, r.Sink, r.Set = c.user, c, &c.logs
+	r.User, r.Sink, r.Set = c.user, c.client, &c.logs
 	r.Done = func(at tail.Started, err error) {
 		if err == nil && r.Log.Conversation == "" {
 			c.moves.begin(at.After)
