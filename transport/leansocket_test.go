@@ -49,13 +49,13 @@ func (d *leanDoor) dial(t *testing.T, query string, subprotocols ...string) *web
 	return conn
 }
 
-// leanRefusal is what a door answers instead of a WebSocket.
-type leanRefusal struct {
+// leanRefusalError is what a door answers instead of a WebSocket.
+type leanRefusalError struct {
 	status int
 	text   string
 }
 
-func (r *leanRefusal) Error() string { return fmt.Sprintf("%d %s", r.status, r.text) }
+func (r *leanRefusalError) Error() string { return fmt.Sprintf("%d %s", r.status, r.text) }
 
 func (d *leanDoor) try(query string, subprotocols ...string) (*websocket.Conn, error) {
 	dialer := websocket.Dialer{Subprotocols: subprotocols}
@@ -66,7 +66,7 @@ func (d *leanDoor) try(query string, subprotocols ...string) (*websocket.Conn, e
 	defer func() { _ = resp.Body.Close() }()
 	if err != nil {
 		text, _ := io.ReadAll(resp.Body)
-		return nil, &leanRefusal{resp.StatusCode, string(text)}
+		return nil, &leanRefusalError{resp.StatusCode, string(text)}
 	}
 	return conn, nil
 }
@@ -121,7 +121,7 @@ func TestUnknownSubprotocolIsRefusedWithAWord(t *testing.T) {
 	d := openLeanDoor(t, EdgeOptions{}, func(*LeanSocket) { t.Error("served") })
 	for query, offered := range map[string][]string{"": {"lc.json.3"}, "?subprotocol=lc.json.3": nil} {
 		_, err := d.try(query, offered...)
-		if r, ok := errors.AsType[*leanRefusal](err); !ok || r.status != http.StatusBadRequest || !strings.Contains(r.text, "lc.protobuf2.3") {
+		if r, ok := errors.AsType[*leanRefusalError](err); !ok || r.status != http.StatusBadRequest || !strings.Contains(r.text, "lc.protobuf2.3") {
 			t.Errorf("%v: %v", offered, err)
 		}
 	}
@@ -272,7 +272,7 @@ func TestStrangersHavePlacesUntilTheySignIn(t *testing.T) {
 	d.dial(t, "", LeanProtobuf3)
 	d.dial(t, "", LeanProtobuf3)
 	_, err := d.try("", LeanProtobuf3)
-	if r, ok := errors.AsType[*leanRefusal](err); !ok || r.status != http.StatusServiceUnavailable {
+	if r, ok := errors.AsType[*leanRefusalError](err); !ok || r.status != http.StatusServiceUnavailable {
 		t.Fatalf("a third stranger: %v", err)
 	}
 	signIn <- struct{}{}
