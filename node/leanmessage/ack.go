@@ -21,16 +21,24 @@ func acknowledge(_ context.Context, c *client, in *leanpb.GenericCommand, done f
 	if wire.ValidID(string(id)) != nil || c.presetOf(id) == state.PresetRoom {
 		return
 	}
-	place := ask.PlaceIn{Conversation: id, Message: wire.MessageID(m.GetMid()), Time: m.GetTots()}
+	place := ask.PlaceIn{Conversation: id, Message: messageNamed(m.GetMid()), Time: m.GetTots()}
 	if seq, ok := (progress{c}).seqOf(place); ok && !(services{c}).known(id) {
 		progress{c}.got(id, seq)
 		return
 	}
-	c.run(func(ctx context.Context) {
-		for _, p := range (progress{c}).find(ctx, services{c}.places(place)) {
-			progress{c}.got(p.id, p.seq)
-		}
-	})
+	c.later(&c.errands.got, errand{PlaceIn: place}, progress{c}.gotAll)
+}
+
+// gotAll notes what was delivered to the user of which the session does not know
+// the sequence.
+func (c progress) gotAll(ctx context.Context, some []errand) {
+	var places []ask.PlaceIn
+	for _, one := range some {
+		places = append(places, services(c).places(one.PlaceIn)...)
+	}
+	for _, p := range c.find(ctx, places) {
+		c.got(p.id, p.seq)
+	}
 }
 
 // progress is a session that says how far it has come, and is told how far others

@@ -36,6 +36,8 @@ type client struct {
 	peer   []byte // begins the session's pushes: whom they are to
 	feed   feed
 
+	errands errandLists
+
 	life context.Context //nolint:containedctx // ends with the session, for all its tasks
 	end  context.CancelFunc
 

@@ -9,9 +9,6 @@ import (
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
-// maxReads is how many conversations one command may say were read.
-const maxReads = ask.MaxPlaces
-
 // endOfTime is later than all messages, in milliseconds.
 const endOfTime = 1 << 47
 
@@ -19,33 +16,47 @@ const endOfTime = 1 << 47
 // pushed what is left.
 func read(_ context.Context, c *client, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error)) {
 	done(nil, nil)
-	var asked []ask.PlaceIn
-	var known []placed
 	for _, p := range readPlaces(in.GetReadMessage()) {
 		preset := c.presetOf(p.Conversation)
 		if wire.ValidID(string(p.Conversation)) != nil || preset == state.PresetRoom {
 			continue
 		}
 		if preset == 0 || preset == state.PresetSystem {
-			c.run(func(ctx context.Context) { services{c}.read(ctx, p) })
+			c.later(&c.errands.services, errand{PlaceIn: p}, progress{c}.readServices)
 			continue
 		}
-		if seq, ok := (progress{c}).seqOf(p); ok {
-			known = append(known, placed{p.Conversation, seq})
-		} else if len(asked) < maxReads {
-			asked = append(asked, p)
+		one := errand{PlaceIn: p}
+		one.seq, _ = progress{c}.seqOf(p)
+		c.later(&c.errands.read, one, progress{c}.readAll)
+	}
+}
+
+// readServices notes what was read of services, and of what turns out to be none.
+func (c progress) readServices(ctx context.Context, some []errand) {
+	for _, one := range some {
+		services(c).read(ctx, one.PlaceIn)
+	}
+}
+
+// readAll notes what was read of conversations.
+func (c progress) readAll(ctx context.Context, some []errand) {
+	var asked []ask.PlaceIn
+	var known []placed
+	for _, one := range some {
+		if one.seq > 0 {
+			known = append(known, placed{one.Conversation, one.seq})
+		} else {
+			asked = append(asked, one.PlaceIn)
 		}
 	}
-	if len(asked)+len(known) > 0 {
-		c.run(func(ctx context.Context) { progress{c}.readUpto(ctx, append(known, progress{c}.find(ctx, asked)...)) })
-	}
+	c.readUpto(ctx, append(known, c.find(ctx, asked)...))
 }
 
 // readPlaces is what a client says it has read, in whichever form.
 func readPlaces(m *leanpb.ReadCommand) []ask.PlaceIn {
 	var places []ask.PlaceIn
 	for _, t := range m.GetConvs() {
-		p := ask.PlaceIn{Conversation: storedID(t.GetCid()), Message: wire.MessageID(t.GetMid()), Time: t.GetTimestamp()}
+		p := ask.PlaceIn{Conversation: storedID(t.GetCid()), Message: messageNamed(t.GetMid()), Time: t.GetTimestamp()}
 		if p.Message == "" && t.Timestamp == nil {
 			p.Time = endOfTime
 		}
@@ -59,6 +70,15 @@ func readPlaces(m *leanpb.ReadCommand) []ask.PlaceIn {
 		places = append(places, ask.PlaceIn{Conversation: storedID(cid), Time: endOfTime})
 	}
 	return places
+}
+
+// messageNamed is the id of a message; empty: it can be none's. What is no id may
+// be of any length, and is not to be kept.
+func messageNamed(mid string) wire.MessageID {
+	if wire.ValidID(mid) != nil {
+		return ""
+	}
+	return wire.MessageID(mid)
 }
 
 // readUpto moves the user's cursors. All his sessions are told by the cursor; the
