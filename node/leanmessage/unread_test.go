@@ -1,0 +1,76 @@
+package leanmessage
+
+import (
+	"testing"
+
+	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
+)
+
+// session returns the session of a user.
+func (w *world) session(user wire.UserID) *client {
+	w.t.Helper()
+	for _, s := range w.door.all() {
+		if c := s.find(user); c != nil {
+			return c
+		}
+	}
+	w.t.Fatalf("%s has no session", user)
+	return nil
+}
+
+// TestLM086_UnreadHasItsPlace: a count is pushed after the messages that are in it
+// and before those that are not, since a client counts these itself.
+func TestLM086_UnreadHasItsPlace(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.app(&state.CreateConversation{ID: "tea", Preset: state.PresetBasic, Members: []wire.UserID{"tom", "jerry"}})
+	p := w.dial()
+	p.open("tom")
+	c := w.session("tom")
+	say := func(text string) {
+		t.Helper()
+		if r, err := w.do(state.Header{App: testApp, Actor: "jerry"}, &state.SendMessage{Conversation: "tea", Body: []byte(text)}); err != nil || r.Refusal != state.None {
+			t.Fatal(r.Refusal, err)
+		}
+	}
+	next := func(want string, unread int32) {
+		t.Helper()
+		m := p.next()
+		switch {
+		case want != "" && m.GetDirectMessage().GetMsg() == want:
+		case want == "" && m.GetCmd() == leanpb.CommandType_unread && m.GetUnreadMessage().GetConvs()[0].GetUnread() == unread:
+		default:
+			t.Fatalf("there is %v, want %q, or %d unread", m, want, unread)
+		}
+	}
+	place := func(offset wire.Offset, seq wire.Seq, unread uint64, want bool) {
+		t.Helper()
+		s := &ask.State{Conversation: "tea", Preset: state.PresetBasic, Offset: offset, Seq: seq, Unread: unread}
+		if got := (progress{c}).placeUnread(s, false); got != want {
+			t.Fatalf("placed at %d: %t", offset, got)
+		}
+	}
+	at := c.feed.of("tea").upto
+
+	place(at+2, 2, 2, true) // the answer knows more than was pushed
+	p.wantSilence()
+	say("one")
+	next("one", 0)
+	p.wantSilence()
+	say("two")
+	next("two", 0)
+	next("", 2)
+	say("three")
+	next("three", 0)
+
+	place(at+1, 1, 1, false) // less: it is to be asked again
+	p.wantSilence()
+	place(at+3, 3, 3, true) // as much
+	next("", 3)
+	place(at+9, 3, 0, true) // more, but no message
+	next("", 0)
+	place(at+4, 4, 4, true) // a message that is for somebody else
+	next("", 4)
+}
