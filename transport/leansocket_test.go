@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"errors"
@@ -390,7 +391,11 @@ func FuzzLeanSocketReadsAnything(f *testing.F) {
 		}
 		_, _ = fmt.Fprintf(ours, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\n\r\n", p)
-		serving.Go(func() { _, _ = io.Copy(io.Discard, ours) })
+		answers := bufio.NewReader(ours)
+		if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols { //nolint:bodyclose // it has none
+			t.Fatalf("%v, %v", resp, err)
+		}
+		serving.Go(func() { _, _ = io.Copy(io.Discard, answers) })
 		_, _ = ours.Write(frames)
 		_ = ours.Close()
 		<-done
