@@ -4,6 +4,7 @@
 export class Chat {
   #seen = new Set();
   #pushed = new Set();
+  #newest = 0; // the time of the newest message that was pushed: all before it are here
   doubled = []; // what the SDK reported twice
   lines = []; // what the user sees, in the order it came: {id, words}
 
@@ -17,9 +18,12 @@ export class Chat {
     this.client.on('message', (message, conversation) => {
       if (this.#pushed.has(message.id)) this.doubled.push(message.text);
       this.#pushed.add(message.id);
+      this.#newest = Math.max(this.#newest, Number(message.timestamp));
       this.#show(message, conversation.id);
     });
-    this.client.on('reconnect', () => this.catchUp());
+    let from = 0;
+    this.client.on('disconnect', () => (from = this.#newest));
+    this.client.on('reconnect', () => this.catchUp(from));
   }
 
   async start(members) {
@@ -39,14 +43,18 @@ export class Chat {
     return message.id;
   }
 
-  /** Reads everything that was not shown yet. */
-  async catchUp() {
+  /**
+   * Shows what was not shown yet of all from a time on. It does not stop at a
+   * message that is here: what was pushed after the reconnect, and what was sent
+   * here, is newer than what was missed.
+   */
+  async catchUp(from = 0) {
     const pager = this.conversation.createMessagesIterator({ limit: 50 });
     const missed = [];
     for (;;) {
       const { value, done } = await this.#insist(() => pager.next());
       missed.unshift(...value);
-      if (done || value.some((m) => this.#seen.has(m.id))) break;
+      if (done || Number(value[0].timestamp) < from) break;
     }
     for (const message of missed) this.#show(message, this.conversation.id);
   }
