@@ -124,9 +124,10 @@ func join(parts ...string) string { return strings.Join(parts, ":") }
 const temporary = "_tmp:"
 
 // clear tells whether the parts can be told apart in a line: with a colon in an
-// id, a signature for one action could be one for another.
-func (a Action) clear() bool {
-	if strings.Contains(a.Client, ":") || strings.Contains(strings.TrimPrefix(a.Conversation, temporary), ":") {
+// id or in the nonce, a signature for one action could be one for another, as an
+// invitation for a start whose nonce ends in ":invite".
+func (a Action) clear(nonce string) bool {
+	if strings.Contains(nonce, ":") || strings.Contains(a.Client, ":") || strings.Contains(strings.TrimPrefix(a.Conversation, temporary), ":") {
 		return false
 	}
 	return !slices.ContainsFunc(a.Members, func(m string) bool { return strings.Contains(m, ":") })

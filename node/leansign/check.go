@@ -27,7 +27,7 @@ var (
 	ErrWrong     = errors.New("leansign: the signature is not of this action")
 	ErrExpired   = errors.New("leansign: the signature is not good at this time")
 	ErrVoided    = errors.New("leansign: the signature was made before its user was logged out")
-	ErrAmbiguous = errors.New("leansign: an id with a colon cannot be signed for")
+	ErrAmbiguous = errors.New("leansign: an id or a nonce with a colon cannot be signed for")
 )
 
 // Given is what the client shows.
@@ -52,7 +52,7 @@ func Check(key string, a Action, g Given, w Window) error {
 		return ErrMissing
 	case len(g.Nonce) > maxNonce:
 		return ErrWrong
-	case !a.clear():
+	case !a.clear(g.Nonce):
 		return ErrAmbiguous
 	}
 	made := Millis(g.Timestamp)

@@ -154,6 +154,12 @@ func TestLM100_Wrong(t *testing.T) {
 		{"another key", "k", login, Given{good, at, nonce}, ErrWrong},
 		{"no key", "", login, Given{good, at, nonce}, ErrMissing},
 		{"another user", key, Action{Verb: Login, App: app, Client: "Tim"}, Given{good, at, nonce}, ErrWrong},
+		{
+			"an invitation as a start", key,
+			Action{Verb: Start, App: app, Client: "Tom", Members: []string{"Conv", "Mary"}},
+			Given{Sign(key, Action{Verb: Invite, App: app, Client: "Tom", Conversation: "Conv", Members: []string{"Mary"}}, at, nonce), at, nonce + ":invite"},
+			ErrAmbiguous,
+		},
 		{"an id with a colon", key, colon, Given{Sign(key, colon, at, nonce), at, nonce}, ErrAmbiguous},
 	} {
 		t.Run(c.name, func(t *testing.T) {
