@@ -79,10 +79,10 @@ type finder struct {
 	found []candidate
 }
 
-// candidate is a match with what it is sorted by.
+// candidate is a match with its place in the order.
 type candidate struct {
-	id      wire.ConversationID
-	columns map[string]any
+	id    wire.ConversationID
+	place where.Place
 }
 
 func (q *Find) answer(e executor, a *Answer) error {
@@ -116,7 +116,8 @@ func (f *finder) look() error {
 	until := time.Now().Add(maxFindTime)
 	looked := 0
 	look := func(c *state.ConversationDetail) error {
-		if looked++; looked > maxFindLooked || looked%256 == 0 && time.Now().After(until) {
+		// Each time: it may take long to hold one conversation against the query.
+		if looked++; looked > maxFindLooked || time.Now().After(until) {
 			return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, or a member")
 		}
 		f.consider(c)
@@ -161,7 +162,7 @@ func (f *finder) consider(c *state.ConversationDetail) {
 	if !f.query.Match(columns) {
 		return
 	}
-	f.found = append(f.found, candidate{id: c.ID, columns: columns})
+	f.found = append(f.found, candidate{id: c.ID, place: f.order.PlaceOf(columns)})
 	if len(f.found) >= 2*f.q.Limit+1000 {
 		f.prune()
 	}
@@ -169,7 +170,7 @@ func (f *finder) consider(c *state.ConversationDetail) {
 
 // prune leaves the first matches.
 func (f *finder) prune() {
-	slices.SortFunc(f.found, func(a, b candidate) int { return f.order.Compare(a.columns, b.columns) })
+	slices.SortFunc(f.found, func(a, b candidate) int { return f.order.Compare(a.place, b.place) })
 	f.found = f.found[:min(len(f.found), f.q.Limit)]
 }
 

@@ -161,8 +161,8 @@ func (s *Search) of(ctx context.Context, log Log, user wire.UserID) ([]string, e
 // page merges what the shards found.
 func (s *Search) page(found []ask.Document, order where.Order) ([]ask.Document, error) {
 	type match struct {
-		document ask.Document
-		columns  map[string]any
+		document *ask.Document
+		place    where.Place
 	}
 	matches := make([]match, len(found))
 	for i := range found {
@@ -170,15 +170,15 @@ func (s *Search) page(found []ask.Document, order where.Order) ([]ask.Document, 
 		if err != nil {
 			return nil, err
 		}
-		matches[i] = match{found[i], columns}
+		matches[i] = match{&found[i], order.PlaceOf(columns)} // the columns in full are many times as large
 	}
-	slices.SortFunc(matches, func(a, b match) int { return order.Compare(a.columns, b.columns) })
+	slices.SortFunc(matches, func(a, b match) int { return order.Compare(a.place, b.place) })
 	page := make([]ask.Document, 0, s.Limit)
 	for _, m := range matches[min(s.Skip, len(matches)):] {
 		if len(page) == s.Limit {
 			break
 		}
-		page = append(page, m.document)
+		page = append(page, *m.document)
 	}
 	return page, nil
 }

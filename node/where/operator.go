@@ -2,6 +2,7 @@ package where
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -27,7 +28,7 @@ func (p *parser) operator(at path, op string, ops map[string]any, depth int) (co
 	case "$exists":
 		return exists(at, arg)
 	case "$regex":
-		return regex(at, arg, ops["$options"])
+		return p.regex(at, arg, ops["$options"])
 	case "$options":
 		if _, ok := ops["$regex"]; !ok {
 			return nil, invalid("$options without $regex")
@@ -108,7 +109,7 @@ func exists(at path, arg any) (condition, error) {
 	return f, nil
 }
 
-func regex(at path, arg, options any) (condition, error) {
+func (p *parser) regex(at path, arg, options any) (condition, error) {
 	pattern, ok := arg.(string)
 	if !ok || len(pattern) > maxRegex {
 		return nil, invalid("$regex wants a text of at most %d bytes", maxRegex)
@@ -139,7 +140,24 @@ func regex(at path, arg, options any) (condition, error) {
 	if err != nil {
 		return nil, invalid("$regex: %v", err)
 	}
+	if p.steps += stepsOf(pattern); p.steps > maxSteps {
+		return nil, invalid("$regex: the expressions repeat too much")
+	}
 	return &field{at: at, op: matches, regex: compiled}, nil
+}
+
+// stepsOf is how many steps matching an expression may take for a character: a
+// short one can repeat what repeats something.
+func stepsOf(pattern string) int {
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0 // it is compiled already
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(prog.Inst)
 }
 
 // lookaround finds what other dialects have and RE2 has not, to name it; the

@@ -17,6 +17,7 @@ const (
 	maxListed     = 1000     // values in one list
 	maxPath       = 256      // bytes of a key
 	maxRegex      = 512      // bytes of a regular expression
+	maxSteps      = 2000     // of all regular expressions: each may be taken for each character of a text
 )
 
 // ErrInvalid is the cause when a query cannot be answered as it stands.
@@ -101,6 +102,7 @@ func (q *Query) And(other *Query) *Query {
 type parser struct {
 	q     *Query
 	count int
+	steps int
 }
 
 // document parses {key: condition, …}, in the order of the keys, so that the same

@@ -46,16 +46,50 @@ func ParseSort(text string, q *Query) (Order, error) {
 	return Order{keys: []sortKey{{at: path{"lm"}, down: true}}}, nil
 }
 
-// Compare orders two documents; of two that are equal, the one with the greater
-// id is the later.
-func (o Order) Compare(a, b map[string]any) int {
+// Place is where a document belongs in an order. It keeps nothing of the document
+// but the values that it is sorted by.
+type Place struct {
+	distance float64
+	values   []any
+	id       string
+}
+
+// unordered stands for a value that has no order among those of its rank.
+type unordered int
+
+// PlaceOf says where a document belongs.
+func (o Order) PlaceOf(doc map[string]any) Place {
+	p := Place{}
+	p.id, _ = doc[keyID].(string)
 	if o.near != nil {
-		if order := cmp.Compare(o.near.distance(a), o.near.distance(b)); order != 0 {
-			return order
-		}
+		p.distance = o.near.distance(doc)
 	}
-	for _, key := range o.keys {
-		order := compareAny(key.at.first(a), key.at.first(b))
+	if len(o.keys) > 0 {
+		p.values = make([]any, len(o.keys))
+	}
+	for i, key := range o.keys {
+		p.values[i] = sortable(key.at.first(doc))
+	}
+	return p
+}
+
+func sortable(v any) any {
+	switch v.(type) {
+	case map[string]any, []any:
+		return unordered(rank(v))
+	default:
+		return v
+	}
+}
+
+// Compare orders two places; of two that are equal, the one with the greater id
+// is the later.
+func (o Order) Compare(a, b Place) int {
+	if order := cmp.Compare(a.distance, b.distance); order != 0 {
+		return order
+	}
+	for i, key := range o.keys {
+		order := compareAny(a.values[i], b.values[i])
 		if key.down {
 			order = -order
 		}
@@ -63,9 +97,7 @@ func (o Order) Compare(a, b map[string]any) int {
 			return order
 		}
 	}
-	id, _ := a[keyID].(string)
-	other, _ := b[keyID].(string)
-	return strings.Compare(id, other)
+	return strings.Compare(a.id, b.id)
 }
 
 func (p path) first(doc map[string]any) any {

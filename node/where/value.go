@@ -122,7 +122,9 @@ func truth(b bool) int {
 
 // rank orders values of different types.
 func rank(v any) int {
-	switch v.(type) {
+	switch v := v.(type) {
+	case unordered:
+		return int(v)
 	case nil:
 		return 0
 	case float64:

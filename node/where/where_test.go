@@ -240,7 +240,9 @@ func TestSort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sorted := slices.SortedFunc(slices.Values(docs), order.Compare)
+		sorted := slices.SortedFunc(slices.Values(docs), func(a, b map[string]any) int {
+			return order.Compare(order.PlaceOf(a), order.PlaceOf(b))
+		})
 		var ids []string
 		for _, d := range sorted {
 			ids = append(ids, d["objectId"].(string))
@@ -296,4 +298,42 @@ func texts(v any) ([]string, bool) {
 		out, ok = append(out, s), ok && isText
 	}
 	return out, ok
+}
+
+// TestAPlaceKeepsNoLists: who sorts many documents keeps their places, by columns
+// that may be large.
+func TestAPlaceKeepsNoLists(t *testing.T) {
+	docs := []map[string]any{
+		{"objectId": "1", "attr": []any{"a"}}, {"objectId": "2", "attr": map[string]any{"a": 1.0}}, {"objectId": "3", "attr": "a"}, {"objectId": "4"},
+	}
+	order, err := where.ParseSort("attr", &where.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := make([]where.Place, len(docs))
+	for i, doc := range docs {
+		places[i] = order.PlaceOf(doc)
+		if text := fmt.Sprint(places[i]); strings.Contains(text, "map[") || strings.Contains(text, "[[") {
+			t.Errorf("the place of %v keeps it: %s", doc, text)
+		}
+	}
+	for i, before := range [][2]int{{3, 2}, {2, 1}, {1, 0}} {
+		if order.Compare(places[before[0]], places[before[1]]) >= 0 {
+			t.Errorf("%d: document %d does not come before document %d", i, before[0]+1, before[1]+1)
+		}
+	}
+}
+
+// TestRegexBombs are short, and would take seconds for one text.
+func TestRegexBombs(t *testing.T) {
+	bomb := `"(.{0,30}){0,30}[^a]$"`
+	for text, ok := range map[string]bool{
+		`{"a":{"$regex":` + bomb + `}}`: true,
+		`{"$or":[{"a":{"$regex":` + bomb + `}},{"b":{"$regex":` + bomb + `}},{"c":{"$regex":` + bomb + `}}]}`:   false,
+		`{"a":{"$regex":"` + strings.Repeat("x", 500) + `"},"b":{"$regex":"` + strings.Repeat("y", 500) + `"}}`: true,
+	} {
+		if _, err := where.Parse([]byte(text)); (err == nil) != ok {
+			t.Errorf("%.60s…: %v, want it good %t", text, err, ok)
+		}
+	}
 }
