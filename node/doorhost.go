@@ -174,6 +174,13 @@ func (d doorHost) Divide(app wire.AppID, roots []string) [][]string {
 
 // AskAll implements door.Log.
 func (d doorHost) AskAll(ctx context.Context, app wire.AppID, user wire.UserID, r *ask.Request) ([]*ask.Answer, error) {
+	// Answers of all shards together may be large, and take all of them to make.
+	select {
+	case d.scans <- struct{}{}:
+		defer func() { <-d.scans }()
+	case <-ctx.Done():
+		return nil, &wire.Error{Code: wire.CodeUnavailable, Text: "too many questions go to all shards, ask again", Err: ctx.Err()}
+	}
 	shards := d.meta.Table().Shards()
 	all := make([]*ask.Answer, len(shards))
 	errs := make([]error, len(shards))

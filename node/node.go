@@ -324,7 +324,8 @@ func (n *Node) openEdge(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.backend = &backend{
 		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
-		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx, pages: make(chan struct{}, maxPages),
+		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
+		pages: make(chan struct{}, maxPages), scans: make(chan struct{}, maxScans),
 	}
 	n.lean = leanmessage.New(doorHost{n.backend, presence{n}}, leanmessage.Options{Logger: n.env.Logger})
 	n.parts.push("requests", func() error {
