@@ -34,10 +34,8 @@ func (c *client) resume(ctx context.Context) {
 	}
 	for {
 		n := c.feed.resumes.Load()
-		for !(following{c}).upToDate(ctx) {
-			if !pause(ctx, resumePause) {
-				return
-			}
+		if !(following{c}).upToDate(ctx) {
+			return
 		}
 		if c.feed.resumes.CompareAndSwap(n, 0) {
 			return
@@ -45,14 +43,22 @@ func (c *client) resume(ctx context.Context) {
 	}
 }
 
-// upToDate tries it.
+// upToDate does it: again for the conversations whose shards did not answer, until
+// they do. It returns false if ctx has ended.
 func (c following) upToDate(ctx context.Context) bool {
-	one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
-	missed, err := c.catchUp(one)
-	cancel()
-	if err != nil {
+	var missed []*ask.State
+	for again := false; ; again = true {
+		one, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
+		more, err := c.catchUp(one, again)
+		cancel()
+		missed = append(missed, more...)
+		if err == nil {
+			break
+		}
 		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
-		return false
+		if !pause(ctx, resumePause) {
+			return false
+		}
 	}
 	c.feed.once.Do(func() { close(c.feed.settled) })
 	c.replay(ctx, missed)
@@ -60,8 +66,9 @@ func (c following) upToDate(ctx context.Context) bool {
 	return true
 }
 
-// catchUp does it once. It returns where there are messages to be replayed.
-func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
+// catchUp does it once, and again only for what is not followed. It returns where
+// there are messages to be replayed. With an error something is left to be done.
+func (c following) catchUp(ctx context.Context, again bool) ([]*ask.State, error) {
 	if err := rooming(c).rejoinRoom(ctx); err != nil {
 		return nil, err
 	}
@@ -73,7 +80,7 @@ func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
 	for i := range in {
 		// Where the user has come since the session is open, he is followed from his
 		// coming on.
-		if c.feed.of(in[i].Conversation) != nil || !c.moves.tells(in[i].Entry) {
+		if followed := c.feed.of(in[i].Conversation) != nil; followed && !again || !followed && !c.moves.tells(in[i].Entry) {
 			ids = append(ids, in[i].Conversation)
 		}
 	}
@@ -87,11 +94,9 @@ func (c following) catchUp(ctx context.Context) ([]*ask.State, error) {
 	if now.bitmap&bitPatch != 0 && now.patchSince > 0 {
 		q.Changed = &ask.SyncChanged{Since: now.patchSince}
 	}
-	states, err := c.sync(ctx, ids, q)
-	if err != nil {
-		return nil, err
-	}
-	return c.tellMissed(ctx, states, now.bitmap)
+	states, failed := c.sync(ctx, ids, q)
+	missed, err := c.tellMissed(ctx, states, now.bitmap, again)
+	return missed, errors.Join(failed, err)
 }
 
 // unreadOf says what a client is to be told of what is not read. One that was
@@ -137,18 +142,33 @@ func (c following) sort(states []ask.State, bitmap int64) *answers {
 	return a
 }
 
-// tellMissed pushes what the answers say, and follows on from there.
-func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap int64) ([]*ask.State, error) {
-	a := c.sort(states, bitmap)
+// addServices adds what a user has missed of services. When it is not the first
+// time, some of their parts were told: then they are asked for as a whole.
+func (c following) addServices(ctx context.Context, a *answers, again bool) error {
+	if again && c.feed.of(state.BroadcastLog) != nil {
+		for i := range a.parts {
+			a.again = append(a.again, a.parts[i].Conversation)
+		}
+		return nil
+	}
 	away, err := services(c).away(ctx, a.parts)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range away.unread {
 		a.unread = append(a.unread, &away.unread[i])
 	}
 	a.missed, a.fresh = append(a.missed, away.missed...), append(a.fresh, away.follow)
 	c.feed.news.Store(uint64(away.upto))
+	return nil
+}
+
+// tellMissed pushes what the answers say, and follows on from there.
+func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap int64, again bool) ([]*ask.State, error) {
+	a := c.sort(states, bitmap)
+	if err := c.addServices(ctx, a, again); err != nil {
+		return nil, err
+	}
 	if len(a.unread) > 0 && !c.tell(ctx, c.unreadOf(a.unread)) {
 		return nil, nil
 	}
@@ -160,7 +180,7 @@ func (c following) tellMissed(ctx context.Context, states []ask.State, bitmap in
 			}
 		}
 	}
-	err = c.followAll(ctx, a.fresh)
+	err := c.followAll(ctx, a.fresh)
 	if len(a.again) > 0 {
 		progress(c).askUnread(ctx, a.again)
 	}
