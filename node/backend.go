@@ -125,6 +125,9 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 	if err != nil {
 		return err
 	}
+	if held.banned {
+		return wire.Errorf(wire.CodeForbidden, op, "the app does not let the user sign in")
+	}
 	// Tokens carry seconds.
 	if id.Issued.Unix() < held.validAfter/1000 {
 		return wire.Errorf(wire.CodeUnauthenticated, op, "the user was signed out after this token was issued")

@@ -51,7 +51,7 @@ func FuzzPresence(f *testing.F) {
 
 // FuzzUserAnswer hands a node anything in place of an answer about a user.
 func FuzzUserAnswer(f *testing.F) {
-	f.Add(userAnswer{validAfter: -5, session: "s1"}.encode())
+	f.Add(userAnswer{validAfter: -5, session: "s1", banned: true}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := decodeUserAnswer(b)
 		if err != nil {

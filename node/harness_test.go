@@ -279,6 +279,15 @@ func (c *testCluster) close() {
 // dial signs a user in, at the given node first.
 func (c *testCluster) dial(user string, at *testNode, change func(*client.Options)) *client.Client {
 	c.t.Helper()
+	q, err := c.tryDial(user, at, change)
+	if err != nil {
+		c.t.Fatalf("sign %s in at %s: %v", user, at.id, err)
+	}
+	return q
+}
+
+// tryDial signs a user in who may be refused.
+func (c *testCluster) tryDial(user string, at *testNode, change func(*client.Options)) (*client.Client, error) {
 	o := client.Options{
 		Servers: []string{"ws://" + string(at.id) + ":2"}, App: testApp, User: wire.UserID(user), Key: testKey,
 		Dialer: func(ctx context.Context, s client.Server, _ *tls.Config) (transport.Conn, error) {
@@ -288,11 +297,7 @@ func (c *testCluster) dial(user string, at *testNode, change func(*client.Option
 	if change != nil {
 		change(&o)
 	}
-	q, err := client.Dial(c.t.Context(), o)
-	if err != nil {
-		c.t.Fatalf("sign %s in at %s: %v", user, at.id, err)
-	}
-	return q
+	return client.Dial(c.t.Context(), o)
 }
 
 // shut closes a client.

@@ -42,6 +42,8 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("GET /v1/app", w.master(w.app))
 	mux.HandleFunc("PATCH /v1/app", w.master(w.changeApp))
 	mux.HandleFunc("POST /v1/apps", w.master(w.makeApp))
+	mux.HandleFunc("PUT /v1/users/{user}/ban", w.master(w.ban))
+	mux.HandleFunc("DELETE /v1/users/{user}/ban", w.master(w.ban))
 	mux.HandleFunc("GET /{$}", w.hello)
 	mux.Handle("/v1/route", crossOrigin(http.HandlerFunc(n.lean.Discover)))
 	rest := leanrest.Handler(doorHost{n.backend, presence{n}})

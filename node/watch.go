@@ -123,25 +123,28 @@ func (w *watcher) pause() {
 
 // userAnswer is what a user's shard says to a query of queryUser:
 //
-//	| version 1 | valid after | session that holds the tag asked for |
+//	| version 2 | valid after | session that holds the tag asked for | banned, 1 |
 type userAnswer struct {
 	validAfter int64 // milliseconds
 	session    string
+	banned     bool // the app does not let him sign in
 }
 
 func (a userAnswer) encode() []byte {
-	return bin.AppendString(bin.AppendVarint([]byte{1}, a.validAfter), a.session)
+	return bin.AppendBool(bin.AppendString(bin.AppendVarint([]byte{userAnswerVersion}, a.validAfter), a.session), a.banned)
 }
+
+const userAnswerVersion = 2
 
 // errUserAnswer is returned for an answer of an unknown form.
 var errUserAnswer = errors.New("node: malformed answer about a user")
 
 func decodeUserAnswer(b []byte) (userAnswer, error) {
 	r := bin.NewReader(b)
-	if r.Byte() != 1 {
+	if r.Byte() != userAnswerVersion {
 		return userAnswer{}, errUserAnswer
 	}
-	a := userAnswer{validAfter: r.Varint(), session: r.String()}
+	a := userAnswer{validAfter: r.Varint(), session: r.String(), banned: r.Bool()}
 	return a, r.Close()
 }
 
@@ -183,7 +186,7 @@ func answerUser(st *state.State, app wire.AppID, user wire.UserID, tag string) (
 	if err != nil {
 		return nil, err
 	}
-	a := userAnswer{validAfter: held.ValidAfter}
+	a := userAnswer{validAfter: held.ValidAfter, banned: held.Banned}
 	for _, t := range held.Tags {
 		if t.Tag == tag {
 			a.session = t.Session

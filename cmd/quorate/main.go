@@ -40,6 +40,7 @@ type cli struct {
 	Serve        serveCmd        `cmd:"" help:"Run one node."`
 	Cluster      clusterCmd      `cmd:"" help:"Look at a cluster."`
 	App          appCmd          `cmd:"" help:"Show apps, make them, and change their settings."`
+	User         userCmd         `cmd:"" help:"Ban users, and let them in again."`
 	Conversation conversationCmd `cmd:"" help:"Create and show conversations."`
 	Message      messageCmd      `cmd:"" help:"Send, list and follow messages."`
 	Bench        benchCmd        `cmd:"" help:"Measure a cluster under load."`

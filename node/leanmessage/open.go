@@ -100,7 +100,7 @@ func isOut(err error) bool {
 //
 //nolint:gochecknoglobals // a lookup table
 var sessionCodes = codes{
-	state.Conflict: CodeSessionConflict, state.SignedOut: CodeSignatureFailed, state.Invalid: CodeInvalidLogin, state.Limit: CodeAppQuotaExceeded,
+	state.Conflict: CodeSessionConflict, state.BannedUser: CodeBlacklisted, state.SignedOut: CodeSignatureFailed, state.Invalid: CodeInvalidLogin, state.Limit: CodeAppQuotaExceeded,
 }
 
 // credentials are what somebody opens a session with.
@@ -297,6 +297,9 @@ func (c opening) begin(ctx context.Context, who credentials) error {
 		return err
 	}
 	// It follows its log already: what happens from here on, it is pushed.
+	if held.Banned {
+		return errorf(CodeBlacklisted, "the app does not let the user sign in")
+	}
 	if who.issued != 0 && who.issued < held.ValidAfter {
 		if who.byToken {
 			return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
@@ -375,6 +378,9 @@ func (c opening) again(ctx context.Context, in *leanpb.GenericCommand, who crede
 	held, err := heldBy(ctx, c.client)
 	if err != nil {
 		return err
+	}
+	if held.Banned {
+		return errorf(CodeBlacklisted, "the app does not let the user sign in")
 	}
 	if who.issued != 0 && who.issued < held.ValidAfter {
 		return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")

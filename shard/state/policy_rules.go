@@ -13,9 +13,14 @@ const (
 )
 
 // ruled returns the policy under rules. They shape what users do to each other:
-// system and temporary conversations, where only the app does, stay as they are.
+// of system and temporary conversations, where only the app does, they change only
+// that messages are kept for ever, as under all rules but the preset's.
 func (p Policy) ruled(r Rules) Policy {
-	if r == RulesPreset || p.Preset != PresetBasic && p.Preset != PresetRoom {
+	if r == RulesPreset {
+		return p
+	}
+	p.RetentionMillis = 0
+	if p.Preset != PresetBasic && p.Preset != PresetRoom {
 		return p
 	}
 	who := WhoMember

@@ -97,10 +97,10 @@ func appPolicy(p Preset) (Policy, bool) {
 	case PresetThread:
 		return Policy{
 			Preset: PresetThread, Members: true, Store: true, Past: true, Unread: true, Lowered: true, Ranked: true,
-			Speak: WhoMember, Limits: Limits{MemberLimit: 1, RetentionMillis: defaultRetentionMillis},
+			Speak: WhoMember, Limits: Limits{MemberLimit: 1},
 		}, true
 	case PresetBroadcast:
-		return Policy{Preset: PresetBroadcast, Store: true, Past: true, Limits: Limits{RetentionMillis: defaultRetentionMillis}}, true
+		return Policy{Preset: PresetBroadcast, Store: true, Past: true}, true
 	default:
 		return Policy{}, false
 	}
