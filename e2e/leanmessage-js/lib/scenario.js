@@ -65,12 +65,15 @@ export class World {
     return names.map((name) => this.id(name));
   }
 
-  /** A Realtime at a node, without a client. */
-  realtime(name, { node = turn++ % nodes.length, sdk = this.sdk, link, ...options } = {}) {
+  /**
+   * A Realtime at a node, without a client. If it is balanced, its HTTP requests
+   * go to any node that lives, that one first.
+   */
+  realtime(name, { node = turn++ % nodes.length, sdk = this.sdk, link, balanced = killing, ...options } = {}) {
     const IM = sdk.load();
     const home = nodes[node];
     const device = new Device(name, home.name, IM);
-    const server = sdk.server(killing ? `http://${home.front}` : home.http, home.secure);
+    const server = sdk.server(balanced ? `http://${home.front}` : home.http, home.secure);
     const all = [...nodes.slice(node), ...nodes.slice(0, node)];
     const sockets = link
       ? { RTMServers: [`ws://${link.address}${socketPath}`] }
