@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire/leanpb"
 )
@@ -56,7 +54,7 @@ func TestLM066_OwnMessagesAreNotRead(t *testing.T) {
 			if i > 20 && i <= 60 && i%10 == 0 { // he reads nothing, and is read while there is room for him
 				jerry.i++
 				jerry.say(&leanpb.GenericCommand{
-					Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(jerry.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("mine")},
+					Cmd: leanpb.CommandType_direct.Enum(), I: new(jerry.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new("mine")},
 				})
 			}
 		}
@@ -92,7 +90,7 @@ func TestLM063_LeaderIsLost(t *testing.T) {
 				c.crash(leader)
 			}
 			for {
-				ack := tom.send(cid, fmt.Sprint(i), func(m *leanpb.DirectCommand) { m.Dt = proto.String(fmt.Sprint("token ", i)) })
+				ack := tom.send(cid, fmt.Sprint(i), func(m *leanpb.DirectCommand) { m.Dt = new(fmt.Sprint("token ", i)) })
 				if ack.Code == nil {
 					acked[ack.GetUid()] = true
 					break
@@ -171,7 +169,7 @@ func TestLM066_OwnMessagesOfALostLeader(t *testing.T) {
 			}
 			tom.i++
 			tom.say(&leanpb.GenericCommand{
-				Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(tom.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String(fmt.Sprint(i))},
+				Cmd: leanpb.CommandType_direct.Enum(), I: new(tom.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new(fmt.Sprint(i))},
 			})
 			time.Sleep(20 * time.Millisecond)
 		}

@@ -173,12 +173,12 @@ func (c *testCluster) session(user string, at *testNode, change ...func(*leanpb.
 
 func (u *leanUser) open(change ...func(*leanpb.SessionCommand)) *leanpb.GenericCommand {
 	u.t.Helper()
-	m := &leanpb.SessionCommand{Ua: proto.String("test/1"), R: proto.Bool(false), ConfigBitmap: proto.Int64(0xbb), DeviceId: proto.String("device-of-" + u.name)}
+	m := &leanpb.SessionCommand{Ua: new("test/1"), R: new(false), ConfigBitmap: proto.Int64(0xbb), DeviceId: new("device-of-" + u.name)}
 	for _, f := range change {
 		f(m)
 	}
 	opened := u.ask(&leanpb.GenericCommand{
-		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_open.Enum(), AppId: proto.String(testApp), PeerId: proto.String(u.name), SessionMessage: m,
+		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_open.Enum(), AppId: new(testApp), PeerId: new(u.name), SessionMessage: m,
 	})
 	if opened.GetOp() != leanpb.OpType_opened {
 		u.t.Fatalf("%s opens a session: %v", u.name, opened)
@@ -212,7 +212,7 @@ func (u *leanUser) say(m *leanpb.GenericCommand) {
 func (u *leanUser) ask(m *leanpb.GenericCommand) *leanpb.GenericCommand {
 	u.t.Helper()
 	u.i++
-	m.I = proto.Int32(u.i)
+	m.I = new(u.i)
 	u.say(m)
 	return u.await(fmt.Sprintf("the reply to %v", m), func(in *leanpb.GenericCommand) bool { return in.I != nil && in.GetI() == m.GetI() })
 }
@@ -283,7 +283,7 @@ func (u *leanUser) quiet(d time.Duration, cmd leanpb.CommandType) (got []*leanpb
 // send sends a text and returns its ack.
 func (u *leanUser) send(cid, text string, change ...func(*leanpb.DirectCommand)) *leanpb.AckCommand {
 	u.t.Helper()
-	m := &leanpb.DirectCommand{Cid: proto.String(cid), Msg: proto.String(text)}
+	m := &leanpb.DirectCommand{Cid: new(cid), Msg: new(text)}
 	for _, f := range change {
 		f(m)
 	}

@@ -99,7 +99,7 @@ func TestLM021_RepliesComeFirst(t *testing.T) {
 		// looked for among the rest by writing it all down.
 		u := c.session("ann", c.nodes[0])
 		u.i++
-		u.say(&leanpb.GenericCommand{Cmd: leanpb.CommandType_conv.Enum(), Op: leanpb.OpType_start.Enum(), I: proto.Int32(u.i), ConvMessage: &leanpb.ConvCommand{M: []string{"jerry"}}})
+		u.say(&leanpb.GenericCommand{Cmd: leanpb.CommandType_conv.Enum(), Op: leanpb.OpType_start.Enum(), I: new(u.i), ConvMessage: &leanpb.ConvCommand{M: []string{"jerry"}}})
 		time.Sleep(2 * time.Second) // of the bubble's clock
 		var order []string
 		for _, m := range u.rest() {
@@ -180,9 +180,9 @@ func TestLM028_Query(t *testing.T) {
 			m    *leanpb.ConvCommand
 			want string
 		}{
-			{tom, &leanpb.ConvCommand{Sort: proto.String("name")}, "milk rum tea"},
-			{tom, &leanpb.ConvCommand{Sort: proto.String("-name"), Limit: proto.Int32(2)}, "tea rum"},
-			{tom, &leanpb.ConvCommand{Sort: proto.String("-name"), Limit: proto.Int32(2), Skip: proto.Int32(2)}, "milk"},
+			{tom, &leanpb.ConvCommand{Sort: new("name")}, "milk rum tea"},
+			{tom, &leanpb.ConvCommand{Sort: new("-name"), Limit: proto.Int32(2)}, "tea rum"},
+			{tom, &leanpb.ConvCommand{Sort: new("-name"), Limit: proto.Int32(2), Skip: proto.Int32(2)}, "milk"},
 			{tom, &leanpb.ConvCommand{Where: jsonObject(`{}`), Limit: proto.Int32(1)}, "tea"}, // what was spoken in last
 			{eve, &leanpb.ConvCommand{}, ""},
 			{eve, where(`{"objectId":"` + ids["rum"] + `"}`), "rum"}, // also who is no member

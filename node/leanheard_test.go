@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
@@ -18,7 +16,7 @@ func TestLM041_HeardAtOnce(t *testing.T) {
 		tom := c.session("tom", c.nodes[0])
 		for i := range 60 {
 			name := fmt.Sprintf("mary%d", i%20) // some come for the second and third time
-			tag := func(m *leanpb.SessionCommand) { m.Tag = proto.String("web") }
+			tag := func(m *leanpb.SessionCommand) { m.Tag = new("web") }
 			var also *leanUser
 			if i%3 == 0 {
 				also = c.session(name, c.nodes[(i+1)%3])

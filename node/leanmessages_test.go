@@ -28,7 +28,7 @@ func TestLM063_SendPushLogs(t *testing.T) {
 		}
 		got := jerry.message()
 		want := &leanpb.DirectCommand{
-			Id: sent.Uid, Cid: &cid, FromPeerId: proto.String("tom"), Timestamp: sent.T, Msg: &body, ConvType: proto.Int32(1),
+			Id: sent.Uid, Cid: &cid, FromPeerId: new("tom"), Timestamp: sent.T, Msg: &body, ConvType: proto.Int32(1),
 		}
 		if !proto.Equal(got, want) {
 			t.Errorf("pushed  %v\nwant %v", got, want)
@@ -55,8 +55,8 @@ func TestLM065_OneOrderForAll(t *testing.T) {
 			for _, u := range []*leanUser{tom, jerry} {
 				u.i++
 				u.say(&leanpb.GenericCommand{
-					Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(u.i),
-					DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String(fmt.Sprintf("%s %d", u.name, n))},
+					Cmd: leanpb.CommandType_direct.Enum(), I: new(u.i),
+					DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new(fmt.Sprintf("%s %d", u.name, n))},
 				})
 			}
 		}
@@ -84,7 +84,7 @@ func TestLM077_ResentMessageIsTheSame(t *testing.T) {
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1])
 		time.Sleep(time.Second)
 		dt := func(token string) func(*leanpb.DirectCommand) {
-			return func(m *leanpb.DirectCommand) { m.Dt = proto.String(token) }
+			return func(m *leanpb.DirectCommand) { m.Dt = new(token) }
 		}
 		first := tom.send(cid, "once", dt("a"))
 		tom.leave()
@@ -137,7 +137,7 @@ func TestLM020_RefusedMessages(t *testing.T) {
 		if ok := tom.send(cid, ""); ok.Code != nil {
 			t.Errorf("an empty message is refused: %v", ok)
 		}
-		counted := tom.send(cid, strings.Repeat("x", 5000), func(m *leanpb.DirectCommand) { m.PushData = proto.String(strings.Repeat("y", 200)) })
+		counted := tom.send(cid, strings.Repeat("x", 5000), func(m *leanpb.DirectCommand) { m.PushData = new(strings.Repeat("y", 200)) })
 		if counted.GetCode() != 4109 {
 			t.Errorf("what is for the push does not count: %v", counted)
 		}
@@ -151,7 +151,7 @@ func TestLM062_BytesAndMentions(t *testing.T) {
 		time.Sleep(time.Second)
 		tom.send(cid, "", func(m *leanpb.DirectCommand) {
 			m.Msg, m.BinaryMsg = nil, []byte{0, 1, 0xff}
-			m.MentionPids, m.MentionAll = []string{"jerry"}, proto.Bool(false)
+			m.MentionPids, m.MentionAll = []string{"jerry"}, new(false)
 		})
 		got := jerry.message()
 		if got.Msg != nil || string(got.GetBinaryMsg()) != "\x00\x01\xff" || got.GetMentionPids()[0] != "jerry" || got.MentionAll != nil {
@@ -161,7 +161,7 @@ func TestLM062_BytesAndMentions(t *testing.T) {
 		if !item.GetBin() || item.GetData() != "AAH/" || item.GetMentionPids()[0] != "jerry" || item.MentionAll != nil {
 			t.Errorf("logs %v", item)
 		}
-		tom.send(cid, "all of you", func(m *leanpb.DirectCommand) { m.MentionAll = proto.Bool(true) })
+		tom.send(cid, "all of you", func(m *leanpb.DirectCommand) { m.MentionAll = new(true) })
 		if got := jerry.message(); !got.GetMentionAll() {
 			t.Errorf("pushed %v", got)
 		}
@@ -174,7 +174,7 @@ func TestLM064_TransientMessages(t *testing.T) {
 		tom, jerry, pad := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[1]), c.session("tom", c.nodes[2])
 		eve := c.session("eve", c.nodes[0])
 		time.Sleep(time.Second)
-		transient := func(m *leanpb.DirectCommand) { m.Transient = proto.Bool(true) }
+		transient := func(m *leanpb.DirectCommand) { m.Transient = new(true) }
 		ack := tom.send(cid, "typing", transient)
 		if ack.Code != nil || ack.GetUid() == "" || ack.GetT() == 0 {
 			t.Errorf("the ack is %v", ack)
@@ -194,7 +194,7 @@ func TestLM064_TransientMessages(t *testing.T) {
 		time.Sleep(time.Second)
 		old.i++
 		old.say(&leanpb.GenericCommand{
-			Cmd: leanpb.CommandType_direct.Enum(), I: proto.Int32(old.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("silent"), Transient: proto.Bool(true)},
+			Cmd: leanpb.CommandType_direct.Enum(), I: new(old.i), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new("silent"), Transient: new(true)},
 		})
 		if got := jerry.message(); got.GetMsg() != "silent" {
 			t.Errorf("jerry is pushed %v", got)
@@ -241,7 +241,7 @@ func TestLM004_TwoClientsOnOneSocket(t *testing.T) {
 		}
 		// A message of one of them is pushed to the other one, on the same socket.
 		reply := both.ask(&leanpb.GenericCommand{
-			Cmd: leanpb.CommandType_direct.Enum(), PeerId: proto.String("mary"), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("from mary")},
+			Cmd: leanpb.CommandType_direct.Enum(), PeerId: new("mary"), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new("from mary")},
 		})
 		if reply.GetPeerId() != "mary" || reply.GetAckMessage().GetUid() == "" {
 			t.Errorf("replied %v", reply)
@@ -263,7 +263,7 @@ func TestLM054_UrgentMessagesWait(t *testing.T) {
 		transient := func(text string, priority int32) {
 			reply := tom.ask(&leanpb.GenericCommand{
 				Cmd: leanpb.CommandType_direct.Enum(), Priority: &priority,
-				DirectMessage: &leanpb.DirectCommand{Cid: &room, Msg: proto.String(text + strings.Repeat(" ", 4100)), Transient: proto.Bool(true)},
+				DirectMessage: &leanpb.DirectCommand{Cid: &room, Msg: new(text + strings.Repeat(" ", 4100)), Transient: new(true)},
 			})
 			if reply.GetAckMessage().GetUid() == "" {
 				t.Errorf("replied %v", reply)

@@ -35,7 +35,7 @@ func TestLM072_Recall(t *testing.T) {
 		tom, pad, jerry := c.session("tom", c.nodes[0]), c.session("tom", c.nodes[1]), c.session("jerry", c.nodes[2])
 		time.Sleep(time.Second)
 		sent := tom.send(cid, `{"_lctype":-1,"_lctext":"oops"}`)
-		reply := tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Recall: proto.Bool(true)})
+		reply := tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Recall: new(true)})
 		at := reply.GetPatchMessage().GetLastPatchTime()
 		if reply.GetOp() != leanpb.OpType_modified || at <= sent.GetT() {
 			t.Fatalf("replied %v", reply)
@@ -43,8 +43,8 @@ func TestLM072_Recall(t *testing.T) {
 		for _, u := range []*leanUser{pad, jerry} {
 			got := u.patched()
 			want := &leanpb.PatchItem{
-				Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, From: proto.String("tom"), Recall: proto.Bool(true), PatchTimestamp: &at,
-				Data: proto.String(`{"_lctype":-127}`), MentionAll: proto.Bool(false),
+				Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, From: new("tom"), Recall: new(true), PatchTimestamp: &at,
+				Data: new(`{"_lctype":-127}`), MentionAll: new(false),
 			}
 			if !proto.Equal(got, want) {
 				t.Errorf("%s is pushed %v\nwant %v", u.name, got, want)
@@ -66,7 +66,7 @@ func TestLM073_EditAndWhoMayNot(t *testing.T) {
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[2])
 		time.Sleep(time.Second)
 		sent := tom.send(cid, "one")
-		edit := &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Data: proto.String("two"), Recall: proto.Bool(false), MentionPids: []string{"jerry"}}
+		edit := &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Data: new("two"), Recall: new(false), MentionPids: []string{"jerry"}}
 		refused := func(u *leanUser, p *leanpb.PatchItem, code int32) {
 			t.Helper()
 			if got := u.patch(p); got.GetCmd() != leanpb.CommandType_error || got.GetErrorMessage().GetCode() != code {
@@ -74,11 +74,11 @@ func TestLM073_EditAndWhoMayNot(t *testing.T) {
 			}
 		}
 		refused(tom, edit, 4406)
-		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Recall: proto.Bool(true)}, 4407)
+		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Recall: new(true)}, 4407)
 		c.settings(`{"leanmessage.recall":"on","leanmessage.edit":"on"}`)
 		refused(jerry, edit, 4403)
-		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: proto.Int64(sent.GetT() + 1), Data: proto.String("x")}, 4404)
-		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: proto.String("nothing"), Timestamp: sent.T, Data: proto.String("x")}, 4404)
+		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: new(sent.GetT() + 1), Data: new("x")}, 4404)
+		refused(tom, &leanpb.PatchItem{Cid: &cid, Mid: new("nothing"), Timestamp: sent.T, Data: new("x")}, 4404)
 		reply := tom.patch(edit)
 		if reply.GetOp() != leanpb.OpType_modified {
 			t.Fatalf("replied %v", reply)
@@ -88,7 +88,7 @@ func TestLM073_EditAndWhoMayNot(t *testing.T) {
 			t.Errorf("pushed %v", got)
 		}
 		// Bytes where a text belongs.
-		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Data: proto.String("\xff\x00")})
+		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: sent.Uid, Timestamp: sent.T, Data: new("\xff\x00")})
 		if got := jerry.patched(); string(got.GetBinaryMsg()) != "\xff\x00" || got.Data != nil {
 			t.Errorf("pushed %v", got)
 		}
@@ -101,10 +101,10 @@ func TestLM075_PatchesWhileAway(t *testing.T) {
 		c.settings(`{"leanmessage.recall":"on","leanmessage.edit":"on"}`)
 		tom, jerry := c.session("tom", c.nodes[0]), c.session("jerry", c.nodes[2])
 		first, second := tom.send(cid, "one"), tom.send(cid, "two")
-		before := tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: first.Uid, Timestamp: first.T, Data: proto.String("ONE")})
+		before := tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: first.Uid, Timestamp: first.T, Data: new("ONE")})
 		jerry.leave()
-		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: second.Uid, Timestamp: second.T, Data: proto.String("TWO")})
-		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: second.Uid, Timestamp: second.T, Recall: proto.Bool(true)})
+		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: second.Uid, Timestamp: second.T, Data: new("TWO")})
+		tom.patch(&leanpb.PatchItem{Cid: &cid, Mid: second.Uid, Timestamp: second.T, Recall: new(true)})
 		jerry = c.session("jerry", c.nodes[1], func(m *leanpb.SessionCommand) {
 			m.LastPatchTime = before.GetPatchMessage().LastPatchTime
 		})

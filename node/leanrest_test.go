@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
-// rest asks a node's REST door with the master key, or with what is given in its
+// rest asks a node's REST door, as "GET /path", with the master key, or with what is given in its
 // place, and decodes the answer.
-func (c *testCluster) rest(n *testNode, method, path, body string, into any, headers ...string) int {
+func (c *testCluster) rest(n *testNode, call, body string, into any, headers ...string) int {
 	c.t.Helper()
+	method, path, _ := strings.Cut(call, " ")
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("X-LC-Id", testApp)
 	r.Header.Set("X-LC-Key", testMaster+",master")
@@ -42,9 +41,9 @@ func TestLM105_REST(t *testing.T) {
 		var made struct {
 			ID string `json:"objectId"`
 		}
-		c.rest(n[0], "POST", "/1.2/rtm/conversations", `{"m":["Tom"]}`, &made)
+		c.rest(n[0], "POST /1.2/rtm/conversations", `{"m":["Tom"]}`, &made)
 		one := "/1.2/rtm/conversations/" + made.ID
-		c.rest(n[1], "POST", one+"/members", `{"client_ids":["Jerry"]}`, nil)
+		c.rest(n[1], "POST "+one+"/members", `{"client_ids":["Jerry"]}`, nil)
 		if joined := jerry.push(leanpb.CommandType_conv, leanpb.OpType_joined); joined.GetConvMessage().GetCid() != made.ID {
 			t.Errorf("Jerry is told %v", joined)
 		}
@@ -53,19 +52,19 @@ func TestLM105_REST(t *testing.T) {
 			ID        string `json:"msg-id"`
 			Timestamp int64  `json:"timestamp"`
 		}
-		c.rest(n[2], "POST", one+"/messages", `{"from_client":"Tom","message":"hello"}`, &sent)
+		c.rest(n[2], "POST "+one+"/messages", `{"from_client":"Tom","message":"hello"}`, &sent)
 		for _, u := range []*leanUser{tom, jerry} {
 			if m := u.message(); m.GetMsg() != "hello" || m.GetFromPeerId() != "Tom" || m.GetId() != sent.ID || m.GetTimestamp() != sent.Timestamp {
 				t.Errorf("%s gets %v, sent was %+v", u.name, m, sent)
 			}
 		}
-		c.rest(n[0], "PUT", one+"/messages/"+sent.ID, fmt.Sprintf(`{"from_client":"Tom","message":"hi","timestamp":%d}`, sent.Timestamp), &struct{}{})
+		c.rest(n[0], "PUT "+one+"/messages/"+sent.ID, fmt.Sprintf(`{"from_client":"Tom","message":"hi","timestamp":%d}`, sent.Timestamp), &struct{}{})
 		if patch := jerry.push(leanpb.CommandType_patch, leanpb.OpType_modify); patch.GetPatchMessage().GetPatches()[0].GetData() != "hi" {
 			t.Errorf("Jerry is told %v", patch)
 		}
 		// Without an echo, and with what is never stored.
-		c.rest(n[1], "POST", one+"/messages", `{"from_client":"Tom","message":"quietly","no_sync":true}`, &sent)
-		c.rest(n[2], "POST", one+"/messages", `{"from_client":"Nobody","message":"typing","transient":true}`, &sent)
+		c.rest(n[1], "POST "+one+"/messages", `{"from_client":"Tom","message":"quietly","no_sync":true}`, &sent)
+		c.rest(n[2], "POST "+one+"/messages", `{"from_client":"Nobody","message":"typing","transient":true}`, &sent)
 		if m := jerry.message(); m.GetMsg() != "quietly" {
 			t.Errorf("Jerry gets %v", m)
 		}
@@ -76,28 +75,28 @@ func TestLM105_REST(t *testing.T) {
 			t.Errorf("Tom gets %v, want no echo of what he has sent quietly", m)
 		}
 		var history []struct{ Data string }
-		if c.rest(n[1], "GET", one+"/messages?reversed=true", "", &history); len(history) != 2 || history[0].Data != "hi" || history[1].Data != "quietly" {
+		if c.rest(n[1], "GET "+one+"/messages?reversed=true", "", &history); len(history) != 2 || history[0].Data != "hi" || history[1].Data != "quietly" {
 			t.Errorf("the history is %v", history)
 		}
 		var all []struct{ Data string }
-		if c.rest(n[2], "GET", "/1.2/rtm/messages?limit=1", "", &all); len(all) != 1 || all[0].Data != "quietly" {
+		if c.rest(n[2], "GET /1.2/rtm/messages?limit=1", "", &all); len(all) != 1 || all[0].Data != "quietly" {
 			t.Errorf("the app's messages are %v", all)
 		}
 
 		time.Sleep(2 * time.Second) // of the bubble's clock: until the shards know who is there
 		var online struct{ Results []string }
-		if c.rest(n[2], "POST", "/1.2/rtm/clients/check-online", `{"client_ids":["Jerry","Mary","Tom"]}`, &online); strings.Join(online.Results, " ") != "Jerry Tom" {
+		if c.rest(n[2], "POST /1.2/rtm/clients/check-online", `{"client_ids":["Jerry","Mary","Tom"]}`, &online); strings.Join(online.Results, " ") != "Jerry Tom" {
 			t.Errorf("online are %v", online.Results)
 		}
 		var stats struct{ Result map[string]int }
-		if c.rest(n[0], "GET", "/1.2/rtm/stats", "", &stats); stats.Result["online_user_count"] != 2 {
+		if c.rest(n[0], "GET /1.2/rtm/stats", "", &stats); stats.Result["online_user_count"] != 2 {
 			t.Errorf("stats %v", stats)
 		}
 		var count struct{ Count int }
-		if c.rest(n[0], "GET", "/1.2/rtm/clients/Jerry/unread-count", "", &count); count.Count != 2 {
+		if c.rest(n[0], "GET /1.2/rtm/clients/Jerry/unread-count", "", &count); count.Count != 2 {
 			t.Errorf("Jerry has not read %d messages, want 2", count.Count)
 		}
-		c.rest(n[1], "POST", "/1.2/rtm/clients/Jerry/kick", `{"reason":"bye"}`, &struct{}{})
+		c.rest(n[1], "POST /1.2/rtm/clients/Jerry/kick", `{"reason":"bye"}`, &struct{}{})
 		closed := jerry.push(leanpb.CommandType_session, leanpb.OpType_closed)
 		if m := closed.GetSessionMessage(); m.GetCode() != 4115 || m.GetReason() != "bye" && m.GetDetail() != "bye" {
 			t.Errorf("Jerry's session ends with %v", closed)
@@ -114,9 +113,9 @@ func TestLM056_REST(t *testing.T) {
 		var made struct {
 			ID string `json:"objectId"`
 		}
-		c.rest(n[0], "POST", "/1.2/rtm/service-conversations", `{"name":"news"}`, &made)
+		c.rest(n[0], "POST /1.2/rtm/service-conversations", `{"name":"news"}`, &made)
 		path := "/1.2/rtm/service-conversations/" + made.ID
-		c.rest(n[1], "POST", path+"/subscribers", `{"client_id":"Tom"}`, &struct{}{})
+		c.rest(n[1], "POST "+path+"/subscribers", `{"client_id":"Tom"}`, &struct{}{})
 		time.Sleep(2 * time.Second)
 		hears := func(u *leanUser, want string) {
 			t.Helper()
@@ -128,18 +127,18 @@ func TestLM056_REST(t *testing.T) {
 			ID        string `json:"msg-id"`
 			Timestamp int64  `json:"timestamp"`
 		}
-		c.rest(n[2], "POST", path+"/messages", `{"from_client":"bot","message":"to you","to_clients":["Jerry"]}`, &sent)
+		c.rest(n[2], "POST "+path+"/messages", `{"from_client":"bot","message":"to you","to_clients":["Jerry"]}`, &sent)
 		hears(jerry, "to you")
-		c.rest(n[1], "POST", path+"/broadcasts", `{"from_client":"bot","message":"to subscribers"}`, &sent)
+		c.rest(n[1], "POST "+path+"/broadcasts", `{"from_client":"bot","message":"to subscribers"}`, &sent)
 		hears(tom, "to subscribers")
-		c.rest(n[0], "POST", "/1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"to all"}`, &sent)
+		c.rest(n[0], "POST /1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"to all"}`, &sent)
 		hears(tom, "to all")
 		hears(jerry, "to all")
-		c.rest(n[0], "POST", "/1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"who is there?","transient":true}`, &sent)
+		c.rest(n[0], "POST /1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+made.ID+`","message":"who is there?","transient":true}`, &sent)
 		hears(tom, "who is there?")
 		hears(jerry, "who is there?")
 		var seen []struct{ Data string }
-		if c.rest(n[2], "GET", path+"/subscribers/Jerry/messages", "", &seen); len(seen) != 2 || seen[0].Data != "to all" || seen[1].Data != "to you" {
+		if c.rest(n[2], "GET "+path+"/subscribers/Jerry/messages", "", &seen); len(seen) != 2 || seen[0].Data != "to all" || seen[1].Data != "to you" {
 			t.Errorf("Jerry sees %v", seen)
 		}
 	})
@@ -157,7 +156,7 @@ func TestLM40_NotificationsOfTheCluster(t *testing.T) {
 		jerry.leave()
 		time.Sleep(time.Second) // of the bubble's clock
 
-		id := tom.start(&leanpb.ConvCommand{M: []string{"Jerry", "Tom"}, Attr: &leanpb.JsonObjectMessage{Data: proto.String(`{"name":"tea"}`)}}).GetCid()
+		id := tom.start(&leanpb.ConvCommand{M: []string{"Jerry", "Tom"}, Attr: &leanpb.JsonObjectMessage{Data: new(`{"name":"tea"}`)}}).GetCid()
 		time.Sleep(time.Second)
 		again := c.lean("Jerry", n[2], "lc.protobuf2.3")
 		token := again.open().GetSessionMessage().GetSt()
@@ -170,7 +169,7 @@ func TestLM40_NotificationsOfTheCluster(t *testing.T) {
 			}
 		}
 		path := fmt.Sprintf("/1.1/rtm/notifications?client_id=Jerry&start_ts=%d&notification_type=permanent", away)
-		c.rest(n[0], "GET", path, "", &told, "X-LC-Key", testKey, "X-LC-IM-Session-Token", token)
+		c.rest(n[0], "GET "+path, "", &told, "X-LC-Key", testKey, "X-LC-IM-Session-Token", token)
 		ops := map[string]bool{}
 		for _, one := range told.Notifications {
 			ops[one.Op] = one.Cid == id && one.InitBy == "Tom" && one.ServerTS > away
@@ -178,7 +177,7 @@ func TestLM40_NotificationsOfTheCluster(t *testing.T) {
 		if !ops["joined"] || !ops["members_joined"] || len(ops) != 2 {
 			t.Errorf("told %+v", told)
 		}
-		if code := c.rest(n[0], "GET", path, "", nil, "X-LC-Key", testKey, "X-LC-IM-Session-Token", "x"); code != http.StatusUnauthorized {
+		if code := c.rest(n[0], "GET "+path, "", nil, "X-LC-Key", testKey, "X-LC-IM-Session-Token", "x"); code != http.StatusUnauthorized {
 			t.Errorf("with a wrong token: %d", code)
 		}
 	})

@@ -128,7 +128,7 @@ func TestLM046_Blacklists(t *testing.T) {
 		expectCode(t, "Eve joins again", eve.conv(leanpb.OpType_add, who("eve")), 0)
 
 		expectCode(t, "Eve leaves for good", eve.conv(leanpb.OpType_remove, who("eve")), 0)
-		r = eve.black(leanpb.OpType_block, &leanpb.BlacklistCommand{SrcPid: proto.String("eve"), ToCids: []string{cid}})
+		r = eve.black(leanpb.OpType_block, &leanpb.BlacklistCommand{SrcPid: new("eve"), ToCids: []string{cid}})
 		expect(t, "she blocks the conversation", fmt.Sprint(r.GetOp(), r.GetBlacklistMessage().GetBlockedCids()), "blocked ["+cid+"]")
 		time.Sleep(2 * time.Second) // of the bubble's clock
 		added = jerry.conv(leanpb.OpType_add, who("eve")).GetConvMessage()
@@ -153,7 +153,7 @@ func TestLM045_Silence(t *testing.T) {
 		who := func(m ...string) *leanpb.ConvCommand { return &leanpb.ConvCommand{Cid: &cid, M: m} }
 		r := tom.conv(leanpb.OpType_add_shutup, who(append(slices.Clone(names), "eve")...))
 		expect(t, "muted", fmt.Sprintf("%v %d; %s", r.GetOp(), len(r.GetConvMessage().GetAllowedPids()), failures(r.GetConvMessage().GetFailedPids())), "shutup_added 13; 4317 [eve]")
-		refused := jerry.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_direct.Enum(), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: proto.String("x")}})
+		refused := jerry.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_direct.Enum(), DirectMessage: &leanpb.DirectCommand{Cid: &cid, Msg: new("x")}})
 		if code := refused.GetAckMessage().GetCode() + refused.GetErrorMessage().GetCode(); code != 4563 {
 			t.Errorf("a muted member speaks: %v", refused)
 		}

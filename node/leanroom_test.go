@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire/leanpb"
 )
@@ -98,7 +96,7 @@ func TestLM052_ComingBackToTheRoom(t *testing.T) {
 				jerry.leave()
 				time.Sleep(row.away)
 				tom := c.session("tom", c.nodes[0])
-				jerry = c.session("jerry", c.nodes[2], func(m *leanpb.SessionCommand) { m.R = proto.Bool(true) })
+				jerry = c.session("jerry", c.nodes[2], func(m *leanpb.SessionCommand) { m.R = new(true) })
 				time.Sleep(time.Second)
 				if got := jerry.hears(tom, room); got != row.in {
 					t.Errorf("hears: %t, want %t", got, row.in)
@@ -114,7 +112,7 @@ func TestLM070_Will(t *testing.T) {
 		other := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		jerry := c.session("jerry", c.nodes[1])
 		will := func(u *leanUser, cid, text string) *leanpb.AckCommand {
-			ack := u.send(cid, text, func(m *leanpb.DirectCommand) { m.Will = proto.Bool(true) })
+			ack := u.send(cid, text, func(m *leanpb.DirectCommand) { m.Will = new(true) })
 			if ack.Code != nil || ack.GetUid() == "" || ack.GetT() == 0 {
 				t.Errorf("the ack is %v", ack)
 			}

@@ -120,7 +120,7 @@ func TestLM057_TalkWithAService(t *testing.T) {
 		expect(t, "mary's view", mary.textsOf(news), "4 ")
 
 		// The back end's answer and the user's own words can be changed.
-		reply := jerry.patch(&leanpb.PatchItem{Cid: &news.cid, Mid: sent.Uid, Timestamp: sent.T, Data: proto.String("two")})
+		reply := jerry.patch(&leanpb.PatchItem{Cid: &news.cid, Mid: sent.Uid, Timestamp: sent.T, Data: new("two")})
 		if reply.GetOp() != leanpb.OpType_modified {
 			t.Errorf("jerry edits: %v", reply)
 		}
@@ -156,7 +156,7 @@ func TestLM057_WhatStandsBehind(t *testing.T) {
 			if sent := jerry.send(string(id), "hi"); sent.GetCode() != 4401 {
 				t.Errorf("sent to %s: %v", id, sent)
 			}
-			reply := jerry.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_logs.Enum(), LogsMessage: &leanpb.LogsCommand{Cid: proto.String(string(id))}})
+			reply := jerry.ask(&leanpb.GenericCommand{Cmd: leanpb.CommandType_logs.Enum(), LogsMessage: &leanpb.LogsCommand{Cid: new(string(id))}})
 			if reply.GetErrorMessage().GetCode() != 4401 {
 				t.Errorf("the history of %s: %v", id, reply)
 			}
@@ -192,8 +192,8 @@ func TestLM056_ServiceWhileAway(t *testing.T) {
 			t.Fatalf("unread %v", got)
 		}
 		want := &leanpb.UnreadTuple{
-			Cid: &news.cid, Unread: proto.Int32(4), Mid: proto.String(string(last.MessageID)), Timestamp: &last.Timestamp, From: proto.String("bot"),
-			Data: proto.String("4"), Mentioned: proto.Bool(false), ConvType: proto.Int32(3),
+			Cid: &news.cid, Unread: proto.Int32(4), Mid: new(string(last.MessageID)), Timestamp: &last.Timestamp, From: new("bot"),
+			Data: new("4"), Mentioned: new(false), ConvType: proto.Int32(3),
 		}
 		if !proto.Equal(got.GetConvs()[0], want) {
 			t.Errorf("unread %v\nwant %v", got.GetConvs()[0], want)

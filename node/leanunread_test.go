@@ -42,7 +42,7 @@ func TestLM083_UnreadAfterOpen(t *testing.T) {
 		tom.send(one, "1")
 		tom.send(two, "2", func(m *leanpb.DirectCommand) { m.MentionPids = []string{"jerry"} })
 		last := tom.send(one, "3")
-		tom.send(one, "typing", func(m *leanpb.DirectCommand) { m.Transient = proto.Bool(true) })
+		tom.send(one, "typing", func(m *leanpb.DirectCommand) { m.Transient = new(true) })
 		for _, n := range c.nodes[1:] {
 			jerry := c.session("jerry", n)
 			got := jerry.unread()
@@ -51,8 +51,8 @@ func TestLM083_UnreadAfterOpen(t *testing.T) {
 			}
 			first, second := got.GetConvs()[0], got.GetConvs()[1]
 			want := &leanpb.UnreadTuple{
-				Cid: &one, Unread: proto.Int32(2), Mid: last.Uid, Timestamp: last.T, From: proto.String("tom"), Data: proto.String("3"),
-				Mentioned: proto.Bool(false), ConvType: proto.Int32(1),
+				Cid: &one, Unread: proto.Int32(2), Mid: last.Uid, Timestamp: last.T, From: new("tom"), Data: new("3"),
+				Mentioned: new(false), ConvType: proto.Int32(1),
 			}
 			if !proto.Equal(first, want) {
 				t.Errorf("unread %v\nwant %v", first, want)
@@ -151,7 +151,7 @@ func TestLM087_UnreadChangedWhileAway(t *testing.T) {
 		phone.read(one, sent.GetT(), sent.GetUid())
 		time.Sleep(time.Second)
 		pad = c.session("jerry", c.nodes[0], func(m *leanpb.SessionCommand) {
-			m.R, m.LastUnreadNotifTime = proto.Bool(true), proto.Int64(told.GetNotifTime()+61_000)
+			m.R, m.LastUnreadNotifTime = new(true), new(told.GetNotifTime()+61_000)
 		})
 		if got := pad.unread(); len(got.GetConvs()) != 1 || got.GetConvs()[0].GetCid() != one || got.GetConvs()[0].GetUnread() != 0 {
 			t.Errorf("unread %v", got)
@@ -182,7 +182,7 @@ func TestLM067_Receipts(t *testing.T) {
 		cid := c.conversation(&state.CreateConversation{}, "tom", "jerry")
 		tom, pad, jerry := c.session("tom", c.nodes[0]), c.session("tom", c.nodes[2]), c.session("jerry", c.nodes[1])
 		time.Sleep(time.Second)
-		receipt := func(m *leanpb.DirectCommand) { m.R = proto.Bool(true) }
+		receipt := func(m *leanpb.DirectCommand) { m.R = new(true) }
 		tom.send(cid, "without")
 		jerry.message()
 		one := tom.send(cid, "one", receipt)
@@ -280,7 +280,7 @@ func TestLM084_MissedMessagesAreReplayed(t *testing.T) {
 		}
 		// Another device has missed it all.
 		pad := c.lean("jerry", c.nodes[0], transport.LeanProtobuf1)
-		pad.open(func(m *leanpb.SessionCommand) { m.DeviceId = proto.String("pad") })
+		pad.open(func(m *leanpb.SessionCommand) { m.DeviceId = new("pad") })
 		if got := pad.message(); !got.GetOffline() {
 			t.Errorf("the other device: %v", got)
 		}
@@ -300,7 +300,7 @@ func TestLM087_ReadWhileACountingClientIsAway(t *testing.T) {
 		pad.leave()
 		phone.read(cid, sent.GetT(), sent.GetUid())
 		phone.unread()
-		back := c.session("jerry", c.nodes[0], func(m *leanpb.SessionCommand) { m.R, m.St = proto.Bool(true), &st })
+		back := c.session("jerry", c.nodes[0], func(m *leanpb.SessionCommand) { m.R, m.St = new(true), &st })
 		if got := back.unread(); len(got.GetConvs()) != 1 || got.GetConvs()[0].GetUnread() != 0 {
 			t.Errorf("unread %v", got)
 		}

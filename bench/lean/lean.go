@@ -120,8 +120,8 @@ func (c *Conn) open(ctx context.Context) error {
 	c.request(&leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_open.Enum(), AppId: &c.opts.App, PeerId: &c.opts.User,
 		SessionMessage: &leanpb.SessionCommand{
-			Ua: proto.String("quorate-bench/1"), R: proto.Bool(false), DeviceId: proto.String(c.opts.User), ConfigBitmap: proto.Int64(configBitmap),
-			LastPatchTime: proto.Int64(time.Now().UnixMilli()),
+			Ua: new("quorate-bench/1"), R: new(false), DeviceId: new(c.opts.User), ConfigBitmap: proto.Int64(configBitmap),
+			LastPatchTime: new(time.Now().UnixMilli()),
 		},
 	}, func(reply *leanpb.GenericCommand, err error) { answers <- outcome{reply, err} })
 	select {
@@ -140,7 +140,7 @@ func (c *Conn) open(ctx context.Context) error {
 func (c *Conn) Send(conversation, body, token string, done func(error)) {
 	c.request(&leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_direct.Enum(), DirectMessage: &leanpb.DirectCommand{
-			Msg: &body, Cid: &conversation, Dt: &token, MentionAll: proto.Bool(false),
+			Msg: &body, Cid: &conversation, Dt: &token, MentionAll: new(false),
 		},
 	}, func(reply *leanpb.GenericCommand, err error) {
 		if ack := reply.GetAckMessage(); err == nil && (ack == nil || ack.Code != nil) {
@@ -167,7 +167,7 @@ func (c *Conn) request(g *leanpb.GenericCommand, done func(*leanpb.GenericComman
 		return
 	}
 	c.mu.next++
-	g.I = proto.Int32(c.mu.next)
+	g.I = new(c.mu.next)
 	c.mu.waiting[c.mu.next] = done
 	c.queueLocked(g)
 	c.mu.Unlock()
@@ -219,7 +219,7 @@ func (c *Conn) acknowledge() {
 	defer c.mu.Unlock()
 	for conversation, s := range c.mu.heard {
 		c.queueLocked(&leanpb.GenericCommand{
-			Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Cid: proto.String(conversation), Fromts: &s.from, Tots: &s.to},
+			Cmd: leanpb.CommandType_ack.Enum(), AckMessage: &leanpb.AckCommand{Cid: new(conversation), Fromts: &s.from, Tots: &s.to},
 		})
 	}
 	clear(c.mu.heard)
