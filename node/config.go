@@ -23,6 +23,9 @@ type Config struct {
 	// SharedMachine says that other nodes run on this machine too: then this one
 	// does not take twice as many threads as there are processors.
 	SharedMachine bool `toml:"shared_machine"`
+	// Web is a directory of files that the node serves to browsers, under
+	// /web/. Empty: none.
+	Web string `toml:"web"`
 
 	Listen    Listen    `toml:"listen"`
 	TLS       TLS       `toml:"tls"`

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"sync/atomic"
 
@@ -30,6 +31,8 @@ type Env struct {
 	Nodes PeerNetwork
 	// Clients makes the doors for clients, which hand each connection to serve.
 	Clients func(ctx context.Context, serve func(transport.ClientConn), web WebHandlers) (ClientDoors, error)
+	// Web is what browsers get of Config.Web. Nil: nothing.
+	Web fs.FS
 	// Gossip joins the nodes' gossip. Nil: there is none.
 	Gossip func(self cluster.Presence, seeds []string) (cluster.Gossip, error)
 	// Meta opens the stores of the meta group in a directory.

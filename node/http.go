@@ -45,6 +45,9 @@ func (n *Node) web() WebHandlers {
 	mux.HandleFunc("PUT /v1/users/{user}/ban", w.master(w.ban))
 	mux.HandleFunc("DELETE /v1/users/{user}/ban", w.master(w.ban))
 	mux.HandleFunc("GET /{$}", w.hello)
+	if n.env.Web != nil {
+		mux.Handle("GET "+pagesPath, pages(n.env.Web))
+	}
 	mux.Handle("/v1/route", crossOrigin(http.HandlerFunc(n.lean.Discover)))
 	rest := leanrest.Handler(doorHost{n.backend, presence{n}})
 	mux.Handle("/1.1/", rest)

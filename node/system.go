@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,7 +53,12 @@ func System(cfg Config, logger *slog.Logger, fatal func(error)) (Env, error) {
 		return Env{}, fmt.Errorf("the certificate in %s is for node %q of cluster %q, not for %q of %q",
 			cfg.TLS.Node, id.Node, id.Cluster, cfg.Node, cfg.Cluster)
 	}
+	web, err := openWeb(cfg.Web)
+	if err != nil {
+		return Env{}, err
+	}
 	env := Env{
+		Web:    web,
 		Stores: raftlog.Options{CacheBytes: cacheBytes()},
 		Wall:   clock.System, FS: vfs.Default, Disk: freeSpace, Collect: runtime.GC, Fatal: fatal, Logger: logger,
 		Nodes: &tlsNetwork{NodeDialer: transport.NewNodeDialer(credentials), addr: cfg.Listen.Peer, credentials: credentials, logger: logger},
@@ -209,4 +215,17 @@ func cacheBytes() int64 {
 		return minCacheBytes
 	}
 	return min(max(int64(uint64(info.Totalram)*uint64(info.Unit)/64), minCacheBytes), maxCacheBytes) //nolint:unconvert // its type is the architecture's
+}
+
+// openWeb opens the directory of files for browsers; nothing outside of it is
+// served, whatever links it has.
+func openWeb(dir string) (fs.FS, error) {
+	if dir == "" {
+		return nil, nil //nolint:nilnil // nothing is served then
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the files for browsers (web): %w", err)
+	}
+	return root.FS(), nil
 }

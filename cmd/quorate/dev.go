@@ -27,6 +27,7 @@ type devCmd struct {
 	Verbose bool   `help:"Print the command line of each node, and their logs."`
 	JSON    bool   `name:"json" help:"Print one line of JSON when the cluster is ready."`
 
+	Web         string            `help:"A directory of files that the nodes serve to browsers, under /web/." type:"existingdir" placeholder:"DIR"`
 	AppSettings map[string]string `name:"app-setting" mapsep:"none" help:"A setting of the app, as NAME=VALUE; may be given several times. \"quorate app show\" lists them." placeholder:"NAME=VALUE"`
 }
 

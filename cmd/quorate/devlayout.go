@@ -32,6 +32,7 @@ type devLayout struct {
 	devSecrets
 
 	dir    string
+	web    string // of files for browsers; empty: none
 	ca     *transport.CA
 	places []devPlace
 }
@@ -63,7 +64,7 @@ func prepareDev(c *devCmd) (*devLayout, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory %s: %w", c.Dir, err)
 	}
-	l := &devLayout{dir: c.Dir}
+	l := &devLayout{dir: c.Dir, web: c.Web}
 	if err := l.loadSecrets(c); err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (l *devLayout) prepareNode(p devPlace) error {
 
 func (l *devLayout) config(p devPlace) node.Config {
 	cfg := node.Config{
-		Cluster: l.Cluster, Node: wire.NodeID(p.name), Dir: "data", SharedMachine: true,
+		Cluster: l.Cluster, Node: wire.NodeID(p.name), Dir: "data", SharedMachine: true, Web: l.web,
 		Listen: node.Listen{Client: p.client, Peer: p.peer, Gossip: p.gossip},
 		TLS:    node.TLS{CA: "../ca.crt", Node: "node.pem", Client: "client.pem", PlainClients: true},
 		Gossip: node.Gossip{Key: l.Gossip}, Storage: node.DefaultStorage(),

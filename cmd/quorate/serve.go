@@ -87,7 +87,7 @@ func readConfig(path string) (node.Config, error) {
 	if err != nil {
 		return node.Config{}, fmt.Errorf("find the directory of %s: %w", path, err)
 	}
-	for _, p := range []*string{&cfg.Dir, &cfg.TLS.CA, &cfg.TLS.Node, &cfg.TLS.Client} {
+	for _, p := range []*string{&cfg.Dir, &cfg.Web, &cfg.TLS.CA, &cfg.TLS.Node, &cfg.TLS.Client} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(base, *p)
 		}
