@@ -329,8 +329,9 @@ func (b *backend) query(s *session.Session, asker native.Asker, req *pb.Request)
 // read can make it hold.
 const maxPages = 512
 
-// maxScans is how many questions of a node go to all shards at once.
-const maxScans = 4
+// maxScans is how many questions of a node go to all shards at once: each of them
+// may be work for a second.
+const maxScans = 2
 
 func (b *backend) beginPage(ctx context.Context, s *session.Session) bool {
 	if !s.BeginPage(ctx) {

@@ -38,6 +38,7 @@ type Find struct {
 	Temporary bool                  `json:"temporary,omitempty"` // those of Of are temporary
 	Compact   bool                  `json:"compact,omitempty"`   // without the members
 	Last      bool                  `json:"last,omitempty"`      // with the last message, where the asker may see it
+	Places    bool                  `json:"places,omitempty"`    // only the columns that they are sorted by, and no more
 }
 
 // Matches are conversations in the order that was asked for.
@@ -196,7 +197,7 @@ func (f *finder) documents() (*Matches, error) {
 
 func (f *finder) document(id wire.ConversationID) (Document, error) {
 	want := state.WithMembers | state.WithQuiet
-	if f.q.Compact {
+	if f.q.Compact || f.q.Places && !f.order.Uses(leandoc.ColumnMembers) {
 		want = state.WithQuiet
 	}
 	c, err := f.st.ConversationDetail(f.app, id, want)
@@ -204,9 +205,12 @@ func (f *finder) document(id wire.ConversationID) (Document, error) {
 		return Document{}, err
 	}
 	d := Document{Conversation: id, Preset: c.Policy.Preset, Expires: c.Expires, MemberCount: c.MemberCount}
-	columns := leandoc.Columns(&c, func(column string) bool { return !f.q.Compact || column != leandoc.ColumnMembers }, false)
+	columns := leandoc.Columns(&c, f.wants, false)
 	if d.Columns, err = json.Marshal(columns); err != nil {
 		return Document{}, fmt.Errorf("encode the columns of %s: %w", id, err)
+	}
+	if f.q.Places {
+		return d, nil
 	}
 	if f.user != "" && c.Policy.Members {
 		m, err := f.st.Member(f.app, id, f.user)
@@ -223,4 +227,12 @@ func (f *finder) document(id wire.ConversationID) (Document, error) {
 		d.Last = last
 	}
 	return d, nil
+}
+
+// wants tells which columns of a match are told.
+func (f *finder) wants(column string) bool {
+	if f.q.Places {
+		return f.order.Uses(column)
+	}
+	return !f.q.Compact || column != leandoc.ColumnMembers
 }

@@ -66,6 +66,23 @@ func TestLM028_Find(t *testing.T) {
 	}
 }
 
+// TestFindPlaces: of who wants a page that lies far, only what the order is by is
+// told.
+func TestFindPlaces(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	a := w.mustAsk("ann", &Request{Find: &Find{All: true, Limit: 2, Sort: "name", Places: true, Last: true}})
+	if got := found(a.Find); got != "milk news" {
+		t.Errorf("found %s", got)
+	}
+	for _, d := range a.Find.Documents {
+		columns, err := d.Decode()
+		if err != nil || len(columns) != 2 || columns["name"] == nil || columns["objectId"] == nil || d.Last != nil {
+			t.Errorf("%v, %v, the last message %v: want no more than name and objectId", columns, err, d.Last)
+		}
+	}
+}
+
 // TestLM029_Documents: without members on request, and with the last message only
 // where the asker may see it.
 func TestLM029_Documents(t *testing.T) {

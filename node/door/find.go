@@ -17,6 +17,9 @@ const (
 	// maxSearched is how many of a user's conversations a search looks at. Of one
 	// who is in more it finds among the newest.
 	maxSearched = 10_000
+	// maxWhole is how many conversations a shard is asked for in full, of which only
+	// a page is wanted.
+	maxWhole = 200
 	// shardsAtOnce is how many shards are asked at the same time.
 	shardsAtOnce = 8
 )
@@ -60,12 +63,35 @@ func Find(ctx context.Context, log Log, s Search) ([]ask.Document, error) {
 	if s.Limit == 0 {
 		return nil, nil
 	}
-	found, err := s.ask(ctx, log, query)
+	find := &ask.Find{Sort: s.Sort, Limit: s.Limit + s.Skip, Compact: s.Compact, Last: s.Last, Temporary: len(s.Temporary) > 0}
+	if !query.Empty() {
+		find.Where = s.Where
+	}
+	find.Places = s.Skip > 0 && find.Limit > maxWhole
+	found, err := s.ask(ctx, log, query, find)
 	if err != nil {
 		return nil, err
 	}
 	found = slices.DeleteFunc(found, func(d ask.Document) bool { return d.Expires != 0 && s.Now >= d.Expires })
+	page, err := s.page(found, order)
+	if err != nil || !find.Places || len(page) == 0 {
+		return page, err
+	}
+	if found, err = s.inFull(ctx, log, page, *find); err != nil {
+		return nil, err
+	}
+	s.Skip = 0
 	return s.page(found, order)
+}
+
+// inFull asks for the conversations of a page, of which only the places are known.
+func (s *Search) inFull(ctx context.Context, log Log, page []ask.Document, find ask.Find) ([]ask.Document, error) {
+	of := make([]string, len(page))
+	for i := range page {
+		of[i] = string(page[i].Conversation)
+	}
+	find.All, find.Places, find.Limit = false, false, len(of)
+	return s.askEach(ctx, log, of, &find)
 }
 
 // query reads what is looked for; Where is that from then on.
@@ -89,16 +115,11 @@ func (s *Search) query() (*where.Query, error) {
 }
 
 // ask asks the shards that may have matches.
-func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Document, error) {
-	find := &ask.Find{Sort: s.Sort, Limit: s.Limit + s.Skip, Compact: s.Compact, Last: s.Last}
-	if !query.Empty() {
-		find.Where = s.Where
-	}
+func (s *Search) ask(ctx context.Context, log Log, query *where.Query, find *ask.Find) ([]ask.Document, error) {
 	plan := query.Plan(string(s.User))
 	var of []string
 	switch {
 	case len(s.Temporary) > 0:
-		find.Temporary = true
 		for _, id := range s.Temporary {
 			of = append(of, string(id))
 		}
@@ -117,6 +138,11 @@ func (s *Search) ask(ctx context.Context, log Log, query *where.Query) ([]ask.Do
 		}
 		return documents(answers), nil
 	}
+	return s.askEach(ctx, log, of, find)
+}
+
+// askEach asks the shards of some conversations.
+func (s *Search) askEach(ctx context.Context, log Log, of []string, find *ask.Find) ([]ask.Document, error) {
 	answers, err := AskEach(ctx, log, Asker{s.App, s.User}, of, func(roots []string) *ask.Request {
 		some := *find
 		for _, root := range roots {

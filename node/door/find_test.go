@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quorate/quorate/node/ask"
@@ -30,6 +31,8 @@ type shards struct {
 	mu    sync.Mutex
 	asked []string
 	fail  error
+
+	places atomic.Bool // asked for
 }
 
 func (s *shards) Divide(_ wire.AppID, roots []string) [][]string {
@@ -109,6 +112,10 @@ func (s *shards) find(q *ask.Find, of []wire.ConversationID) *ask.Answer {
 	}
 	for _, id := range of {
 		columns := []byte(fmt.Sprintf(`{"objectId":%q,"n":%s,"m":["ann","ben"]}`, id, string(id[1:])))
+		if q.Places {
+			s.places.Store(true)
+			columns = []byte(fmt.Sprintf(`{"objectId":%q,"n":%s}`, id, string(id[1:])))
+		}
 		var doc map[string]any
 		if json.Unmarshal(columns, &doc) == nil && query.Match(doc) && len(a.Find.Documents) < q.Limit && slices.Contains(s.ids, string(id)) {
 			a.Find.Documents = append(a.Find.Documents, ask.Document{Conversation: id, Columns: columns, Expires: s.ended[string(id)]})
@@ -171,6 +178,24 @@ func TestFindFails(t *testing.T) {
 	for _, bad := range []door.Search{{Where: []byte(`{`), Limit: 1}, {Sort: "-", Limit: 1}, {Limit: -1}, {Limit: 1, Skip: ask.MaxFound}} {
 		if _, err := door.Find(t.Context(), log, bad); !errors.Is(err, where.ErrInvalid) {
 			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+// TestAPageFarFromTheBeginning is read in two steps: where everything is, and then
+// the page in full.
+func TestAPageFarFromTheBeginning(t *testing.T) {
+	log := &shards{}
+	for i := range 250 {
+		log.ids = append(log.ids, fmt.Sprint([]string{"a", "b"}[i%2], i))
+	}
+	found, err := door.Find(t.Context(), log, door.Search{Where: []byte(`{"n":{"$gte":0}}`), Sort: "n", Skip: 240, Limit: 3})
+	if err != nil || len(found) != 3 || !log.places.Load() {
+		t.Fatalf("Find = %d conversations, %v, and places were asked for: %t", len(found), err, log.places.Load())
+	}
+	for i, want := range []string{"a240", "b241", "a242"} {
+		if found[i].Conversation != wire.ConversationID(want) || !strings.Contains(string(found[i].Columns), "ann") {
+			t.Errorf("%d: %s with %s, want %s in full", i, found[i].Conversation, found[i].Columns, want)
 		}
 	}
 }
