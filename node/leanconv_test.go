@@ -228,6 +228,9 @@ func TestLM028_Query(t *testing.T) {
 		expect(t, "private, by id", eve.found(where(`{"objectId":"`+ids["rum"]+`"}`)), "")
 		expect(t, "private, all", sortedWords(eve.found(where(`{"name":{"$exists":true}}`))), "pub")
 		expect(t, "private, one's own", tom.found(where(`{"objectId":"`+ids["rum"]+`"}`)), "rum")
+		rum := ids["rum"]
+		expectCode(t, "private, the members", eve.conv(leanpb.OpType_members, &leanpb.ConvCommand{Cid: &rum}), 4317)
+		expectCode(t, "private, the members of one's own", tom.conv(leanpb.OpType_members, &leanpb.ConvCommand{Cid: &rum}), 0)
 	})
 }
 

@@ -106,6 +106,9 @@ func listMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*lean
 	if err != nil {
 		return nil, expiredIfGone(m.GetCid(), commonCodes.failed(err))
 	}
+	if err := c.mayList(ctx, id, a.Members.Preset); err != nil {
+		return nil, err
+	}
 	reply := &leanpb.ConvCommand{Cid: m.Cid}
 	if a.Members.Preset == state.PresetRoom {
 		there, err := c.host().Present(ctx, c.app, id, limit)
@@ -120,6 +123,18 @@ func listMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*lean
 		}
 	}
 	return convReply(leanpb.OpType_result, reply), nil
+}
+
+// mayList refuses the members of a conversation to others where queries do.
+func (c convs) mayList(ctx context.Context, id wire.ConversationID, preset state.Preset) error {
+	if !c.tenant().settings.Allow.PrivateQueries || preset == state.PresetRoom || preset == state.PresetSystem {
+		return nil
+	}
+	kind, err := c.kindOf(ctx, id)
+	if err == nil && kind.Role == state.RoleNone {
+		return errorf(CodeMembershipRequired, "only members list the members")
+	}
+	return err
 }
 
 // maxChecked is how many conversations one command asks about.
