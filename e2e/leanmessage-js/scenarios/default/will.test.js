@@ -36,7 +36,7 @@ area('wills', () => {
     await jerry.next(Event.MESSAGE, says('a mark'));
     assert.deepEqual(jerry.all(Event.MESSAGE, says('I am gone')), []);
     assert.deepEqual((await jerrys.queryMessages()).map((m) => m.text), ['a mark']);
-  });
+  }, { fleeting: true });
 
   scenario('LM-70 the last will counts, also for another conversation', async (world) => {
     const { link, tom, jerry, made } = await pair(world);
@@ -65,7 +65,7 @@ area('wills', () => {
       await jerry.next(Event.MESSAGE, says(`a mark of ${name}`));
     }
     assert.deepEqual(jerry.all(Event.MESSAGE, (m) => m.text.startsWith('the will')), []);
-  });
+  }, { fleeting: true }); // a node that dies in between sends it, and rightly
 
   scenario('LM-70 LM-04 none is sent while another device of the user is there', async (world) => {
     const { link, tom, jerry, made } = await pair(world);
