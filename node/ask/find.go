@@ -28,7 +28,9 @@ const (
 )
 
 // Find asks for conversations that match a query of [where]: of those named, or
-// of all. Temporary conversations are found only when they are named as such.
+// of all. Temporary conversations are found only when they are named as such. Who
+// is not in a conversation sees its members and columns, but for its last message
+// and for who gets no pushes of it.
 type Find struct {
 	Where     json.RawMessage       `json:"where,omitempty"`
 	Sort      string                `json:"sort,omitempty"`
@@ -121,8 +123,7 @@ func (f *finder) look() error {
 		if looked++; looked > maxFindLooked || time.Now().After(until) {
 			return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, or a member")
 		}
-		f.consider(c)
-		return nil
+		return f.consider(c)
 	}
 	if f.q.All {
 		var failed error
@@ -150,23 +151,41 @@ func (f *finder) look() error {
 func (f *finder) uses(column string) bool { return f.query.Uses(column) || f.order.Uses(column) }
 
 // consider keeps a conversation if it matches.
-func (f *finder) consider(c *state.ConversationDetail) {
+func (f *finder) consider(c *state.ConversationDetail) error {
 	switch c.Policy.Preset {
 	case state.PresetThread, state.PresetBroadcast:
-		return // they are parts of services
+		return nil // they are parts of services
 	default:
 	}
 	if (c.Policy.Preset == state.PresetTemporary) != f.q.Temporary {
-		return
+		return nil
+	}
+	if err := f.hideQuiet(c); err != nil {
+		return err
 	}
 	columns := leandoc.Columns(c, f.uses, true)
 	if !f.query.Match(columns) {
-		return
+		return nil
 	}
 	f.found = append(f.found, candidate{id: c.ID, place: f.order.PlaceOf(columns)})
 	if len(f.found) >= 2*f.q.Limit+1000 {
 		f.prune()
 	}
+	return nil
+}
+
+// hideQuiet forgets who wants no pushes of a conversation, unless the asker is in
+// it: that is the members' own business, and no query must tell it either.
+func (f *finder) hideQuiet(c *state.ConversationDetail) error {
+	if f.user == "" || len(c.Quiet) == 0 {
+		return nil
+	}
+	_, err := f.st.Member(f.app, c.ID, f.user)
+	if refusal(err) == state.None {
+		return err
+	}
+	c.Quiet = nil
+	return nil
 }
 
 // prune leaves the first matches.
@@ -202,6 +221,9 @@ func (f *finder) document(id wire.ConversationID) (Document, error) {
 	}
 	c, err := f.st.ConversationDetail(f.app, id, want)
 	if err != nil {
+		return Document{}, err
+	}
+	if err := f.hideQuiet(&c); err != nil {
 		return Document{}, err
 	}
 	d := Document{Conversation: id, Preset: c.Policy.Preset, Expires: c.Expires, MemberCount: c.MemberCount}

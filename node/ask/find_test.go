@@ -107,6 +107,45 @@ func TestLM029_Documents(t *testing.T) {
 	}
 }
 
+// TestLM032_WhoIsQuietIsForMembers: nobody else is told who gets no pushes of a
+// conversation, and finds none by it; nor is he shown its last message.
+func TestLM032_WhoIsQuietIsForMembers(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	w.do("ben", &state.Quiet{Conversation: "tea", Users: []wire.UserID{"ben"}})
+	for _, c := range []struct {
+		user  wire.UserID
+		where string
+		want  string
+	}{
+		{"ben", `{"mu":"ben"}`, `tea ["ben"] last=true`},
+		{"ann", `{"mu":"ben"}`, `tea ["ben"] last=true`},
+		{"", `{"mu":"ben"}`, `tea ["ben"] last=true`},
+		{"eve", `{"mu":"ben"}`, ""},
+		{"eve", `{"mu":{"$exists":true},"m":"ben","name":"Tea"}`, "tea [] last=false"},
+		{"eve", `{"mu":{"$size":0},"objectId":"tea"}`, "tea [] last=false"},
+	} {
+		for _, q := range []Find{{All: true}, {Of: []wire.ConversationID{"tea"}}, {All: true, Compact: true}} {
+			q.Where, q.Limit, q.Last = json.RawMessage(c.where), 10, true
+			var got []string
+			for _, d := range w.mustAsk(c.user, &Request{Find: &q}).Find.Documents {
+				columns, err := d.Decode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				quiet, err := json.Marshal(columns["mu"])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fmt.Sprintf("%s %s last=%t", d.Conversation, quiet, d.Last != nil))
+			}
+			if got := strings.Join(got, "\n"); got != c.want {
+				t.Errorf("%q asks for %s: %q, want %q", c.user, c.where, got, c.want)
+			}
+		}
+	}
+}
+
 func TestMemberships(t *testing.T) {
 	w := newWorld(t)
 	for i := range 3 {
