@@ -15,6 +15,10 @@ import (
 const (
 	// requestTimeout bounds one request.
 	requestTimeout = 10 * time.Second
+	// readTimeout is how long what is sent with one may be on its way, and
+	// writeTimeout how long it all may take, with the answer: who sends or reads a
+	// byte now and then would hold what a request holds for ever.
+	readTimeout, writeTimeout = 20 * time.Second, 60 * time.Second
 	// maxBody bounds what is sent with one: 500 ids of members, or a message that
 	// is too long many times over.
 	maxBody = 256 << 10
@@ -48,6 +52,10 @@ func Handler(host Host) http.Handler {
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	allowOrigins(rw.Header(), r.Header.Get("Access-Control-Request-Headers"))
+	// The server undoes it after the answer; what is no connection has no deadlines.
+	deadlines, now := http.NewResponseController(rw), time.Now()
+	_ = deadlines.SetReadDeadline(now.Add(readTimeout))
+	_ = deadlines.SetWriteDeadline(now.Add(writeTimeout))
 	if r.Method == http.MethodOptions {
 		rw.WriteHeader(http.StatusNoContent)
 		return
