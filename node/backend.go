@@ -33,6 +33,7 @@ const requestTimeout = 10 * time.Second
 // backend does what sessions ask for.
 type backend struct {
 	self    wire.NodeID
+	place   string // this life of the node
 	cluster string
 	plain   bool // clients use http and ws, not https and wss
 	meta    *cluster.Meta
@@ -135,7 +136,7 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 	h := state.Header{App: id.App, Actor: id.User}
 	if hello.GetTag() != "" {
 		login := &state.Login{
-			User: id.User, Tag: hello.GetTag(), Session: name, Node: string(b.self), Device: hello.GetDevice(),
+			User: id.User, Tag: hello.GetTag(), Session: name, Node: b.place, Device: hello.GetDevice(),
 			Reconnect: hello.GetReconnect(),
 		}
 		if err := b.change(ctx, op, h, login); err != nil {
@@ -147,7 +148,7 @@ func (b *backend) takePlace(ctx context.Context, id auth.Identity, hello *pb.Hel
 		return nil
 	}
 	err = b.change(ctx, op, h, &state.SetWill{
-		User: id.User, Session: name, Node: string(b.self), Conversation: wire.ConversationID(will.GetConversation()),
+		User: id.User, Session: name, Node: b.place, Conversation: wire.ConversationID(will.GetConversation()),
 		ContentType: will.GetContentType(), Body: will.GetBody(),
 	})
 	if err != nil {
@@ -195,14 +196,14 @@ func (b *backend) proposeChange(ctx context.Context, app wire.AppID, c native.Ch
 
 // nodes lists where clients may go, for the welcome.
 func (b *backend) nodes() []*pb.NodeInfo {
-	scheme := "https://"
+	scheme := "https"
 	if b.plain {
-		scheme = "http://"
+		scheme = "http"
 	}
 	var nodes []*pb.NodeInfo
 	for _, n := range b.meta.Table().Nodes() {
 		if n.State == cluster.NodeJoined && n.Addresses.HTTP != "" {
-			nodes = append(nodes, &pb.NodeInfo{Name: string(n.ID), Http: scheme + n.Addresses.HTTP, Quic: n.Addresses.QUIC})
+			nodes = append(nodes, &pb.NodeInfo{Name: string(n.ID), Http: BaseURL(scheme, n.Addresses.HTTP), Quic: n.Addresses.QUIC})
 		}
 	}
 	return nodes

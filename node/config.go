@@ -80,9 +80,11 @@ type BootstrapNode struct {
 	ID     wire.NodeID `toml:"id"`
 	Peer   string      `toml:"peer"`
 	Gossip string      `toml:"gossip"`
-	HTTP   string      `toml:"http"` // host:port for clients
-	QUIC   string      `toml:"quic"` // host:port for clients; empty: none
-	Zone   string      `toml:"zone"`
+	// HTTP is where clients go: host:port; or, of a proxy that speaks TLS for the
+	// node, a base URL such as https://chat.example.org.
+	HTTP string `toml:"http"`
+	QUIC string `toml:"quic"` // host:port for clients; empty: none
+	Zone string `toml:"zone"`
 }
 
 // BootstrapApp is one of the first apps.
@@ -160,6 +162,9 @@ func (b Bootstrap) validate(self wire.NodeID) error {
 			errs = append(errs, fmt.Errorf("bootstrap node %s is there twice", n.ID))
 		}
 		seen[n.ID] = true
+		if !validHTTP(n.HTTP) {
+			errs = append(errs, fmt.Errorf("bootstrap node %s: http is %q, want host:port, or a URL such as https://chat.example.org with nothing behind it", n.ID, n.HTTP))
+		}
 	}
 	if !here {
 		errs = append(errs, fmt.Errorf("bootstrap.nodes does not name this node, %q", self))

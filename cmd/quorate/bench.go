@@ -133,7 +133,7 @@ func serversOf(p profile, s *node.Status, transport string) []string {
 		case transport == "quic" && n.QUIC != "":
 			servers = append(servers, "quic://"+n.QUIC)
 		case transport == "ws" && n.HTTP != "":
-			servers = append(servers, scheme+n.HTTP)
+			servers = append(servers, node.BaseURL(scheme, n.HTTP))
 		}
 	}
 	return servers
@@ -143,10 +143,10 @@ func serversOf(p profile, s *node.Status, transport string) []string {
 func nodeScheme(p profile) string {
 	for _, server := range p.Servers {
 		if base, ok := httpURL(server); ok && strings.HasPrefix(base, "https:") {
-			return "https://"
+			return "https"
 		}
 	}
-	return "http://"
+	return "http"
 }
 
 // askNodes asks every node the same.
@@ -157,7 +157,7 @@ func askNodes[T any](ctx context.Context, p profile, s *node.Status, method, pat
 	for i, n := range s.Nodes {
 		asking.Go(func() {
 			one := p
-			one.Servers = []string{scheme + n.HTTP}
+			one.Servers = []string{node.BaseURL(scheme, n.HTTP)}
 			errs[i] = one.admin(ctx, method, path, &all[i])
 		})
 	}
