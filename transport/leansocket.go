@@ -158,7 +158,7 @@ func (s *LeanSocket) ReadMessage() ([]byte, error) {
 func (s *LeanSocket) readMessage([]byte) (int, error) {
 	kind, msg, err := s.raw.NextReader()
 	if err != nil {
-		return 0, s.translate(err)
+		return 0, s.ending.translate(err)
 	}
 	limit, want := s.limit(), websocket.BinaryMessage
 	if s.isText() {
@@ -171,7 +171,7 @@ func (s *LeanSocket) readMessage([]byte) (int, error) {
 	s.last = leanReads.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in the pool
 	into := bytes.NewBuffer((*s.last)[:0])
 	if _, err := into.ReadFrom(io.LimitReader(msg, int64(limit)+1)); err != nil {
-		return 0, s.translate(err)
+		return 0, s.ending.translate(err)
 	}
 	*s.last = into.Bytes()
 	if into.Len() > limit {
@@ -193,18 +193,6 @@ func (s *LeanSocket) decode() {
 	default:
 		*s.last = decoded
 	}
-}
-
-func (s *LeanSocket) translate(err error) error {
-	if closed, ok := errors.AsType[*websocket.CloseError](err); ok && closed.Code != websocket.CloseAbnormalClosure {
-		told := &CloseError{Code: codeOfStatus(closed.Code), Reason: cutReason(closed.Text)}
-		s.ending.told.Store(told)
-		return told
-	}
-	if _, ok := errors.AsType[net.Error](err); !ok && strings.HasPrefix(err.Error(), "websocket: ") {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return err
 }
 
 // SetReadDeadline bounds the present and later reads, and ends SetSilence.

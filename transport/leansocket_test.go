@@ -92,7 +92,7 @@ func echoLean(s *LeanSocket) {
 	}
 }
 
-func TestLM_Trap1_TheOfferedSubprotocolIsEchoed(t *testing.T) {
+func TestTheOfferedSubprotocolIsEchoed(t *testing.T) {
 	agreed := make(chan string, 1)
 	d := openLeanDoor(t, EdgeOptions{}, func(s *LeanSocket) { agreed <- s.Subprotocol() })
 	for _, c := range []struct {
@@ -220,6 +220,21 @@ func TestOnlyWhoHasSignedInSendsMore(t *testing.T) {
 	}
 	if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, 4109) {
 		t.Errorf("a larger one: %v", err)
+	}
+}
+
+// TestALostSocketIsNoMalformedOne: who is gone without a word has broken no rule.
+func TestALostSocketIsNoMalformedOne(t *testing.T) {
+	ended := make(chan error, 1)
+	d := openLeanDoor(t, EdgeOptions{}, func(s *LeanSocket) {
+		_, err := s.ReadMessage()
+		ended <- err
+	})
+	if err := d.dial(t, "", LeanProtobuf3).NetConn().Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrLost) || errors.Is(err, ErrMalformed) {
+		t.Errorf("the read ends with %v, want ErrLost", err)
 	}
 }
 

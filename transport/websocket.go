@@ -88,7 +88,7 @@ func (s wsSource) Read(p []byte) (int, error) { return s.c.ending.read(p, s.c.re
 func (c *wsConn) nextMessage([]byte) (int, error) {
 	kind, msg, err := c.raw.NextReader()
 	if err != nil {
-		return 0, c.translate(err)
+		return 0, c.ending.translate(err)
 	}
 	if kind != websocket.BinaryMessage {
 		return 0, fmt.Errorf("%w: a text message", ErrMalformed)
@@ -109,7 +109,7 @@ func (c *wsConn) readMessage(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		return 0, fmt.Errorf("%w: an empty message", ErrMalformed)
 	}
-	return n, c.translate(err)
+	return n, c.ending.translate(err)
 }
 
 // wsStatus says which standard status stands for a code; the others are 4000 +
@@ -155,14 +155,15 @@ func codeOfStatus(status int) CloseCode {
 	return CloseProtocol
 }
 
-// translate says in this package's words what went wrong with a read.
-func (c *wsConn) translate(err error) error {
+// translate says in this package's words what went wrong with a read of a
+// WebSocket.
+func (e *ending) translate(err error) error {
 	if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
 		if closed.Code == websocket.CloseAbnormalClosure {
 			return fmt.Errorf("%w: %w", ErrLost, io.ErrUnexpectedEOF)
 		}
 		told := &CloseError{Code: codeOfStatus(closed.Code), Reason: cutReason(closed.Text)}
-		c.ending.told.Store(told)
+		e.told.Store(told)
 		return told
 	}
 	if _, ok := errors.AsType[net.Error](err); !ok && strings.HasPrefix(err.Error(), "websocket: ") {
@@ -238,7 +239,7 @@ func (c *wsConn) discard(scrap []byte) (int, error) {
 	if err == nil {
 		_, err = io.Copy(io.Discard, msg)
 	}
-	if err == nil || !errors.Is(c.translate(err), ErrMalformed) {
+	if err == nil || !errors.Is(c.ending.translate(err), ErrMalformed) {
 		return 0, err
 	}
 	// What comes is no WebSocket any more, so there will be no close in it.

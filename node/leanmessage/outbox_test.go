@@ -39,7 +39,7 @@ func (b *box) wantQueued(want string) {
 	}
 }
 
-func TestTrap20_AReplyComesBeforeWhatItsRequestCaused(t *testing.T) {
+func TestAReplyComesBeforeWhatItsRequestCaused(t *testing.T) {
 	b := newBox(t, Options{})
 	one, two := b.begin(false), b.begin(false)
 	b.send(b.s, []outgoing{text(0, "a")}, false)

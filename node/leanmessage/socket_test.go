@@ -44,7 +44,7 @@ func TestLM004_CommandsNameASessionOrMeanTheFirst(t *testing.T) {
 	}
 }
 
-func TestTrap18_TheSameClientIDTwiceIsOneSession(t *testing.T) {
+func TestTheSameClientIDTwiceIsOneSession(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	p.open("tom", withTag("mobile", "d1"))
@@ -61,7 +61,7 @@ func TestTrap18_TheSameClientIDTwiceIsOneSession(t *testing.T) {
 	p.wantSilence()
 }
 
-func TestTrap3_IIsMirroredWhateverItIs(t *testing.T) {
+func TestIIsMirroredWhateverItIs(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	in := opening1("tom")

@@ -90,15 +90,6 @@ func (q *Query) Empty() bool { return len(q.all) == 0 }
 // Match tells whether a document is one of those asked for.
 func (q *Query) Match(doc map[string]any) bool { return q.all.match(doc) }
 
-// And returns a query of which both must hold.
-func (q *Query) And(other *Query) *Query {
-	near := q.near
-	if near == nil {
-		near = other.near
-	}
-	return &Query{all: slices.Concat(q.all, other.all), near: near}
-}
-
 type parser struct {
 	q     *Query
 	count int

@@ -6,13 +6,6 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// EachConversation calls f with the conversations of an app in this shard that are
-// there, after one, until it returns false. They come in the order of their slots
-// and, in a slot, by id: give the last one to go on. Empty: from the first.
-func (s *Listings) EachConversation(app wire.AppID, after wire.ConversationID, f func(Conversation) bool) error {
-	return s.EachDetail(app, after, 0, func(d ConversationDetail) bool { return f(d.Conversation) })
-}
-
 // Detail says what is wanted of a conversation beside itself.
 type Detail uint8
 
@@ -81,7 +74,10 @@ func (c reading) listMembers(d *ConversationDetail, want Detail) {
 	})
 }
 
-// EachDetail is EachConversation with what is wanted beside each.
+// EachDetail calls f with the conversations of an app in this shard that are there,
+// after one, with what is wanted beside each, until it returns false. They come in
+// the order of their slots and, in a slot, by id: give the last one to go on. Empty:
+// from the first.
 func (s *Listings) EachDetail(app wire.AppID, after wire.ConversationID, want Detail, f func(ConversationDetail) bool) error {
 	v, err := s.view()
 	if err != nil {
@@ -185,10 +181,4 @@ func (c reading) lastMessage(reader wire.UserID) (last *Message) {
 		return last == nil && left > 0
 	})
 	return last
-}
-
-// MessageByID returns a message by its id, as the app sees it.
-func (s *Listings) MessageByID(app wire.AppID, id wire.ConversationID, message wire.MessageID) (*Message, error) {
-	q := Queries{source: s.source}
-	return q.Message(app, id, message, "")
 }

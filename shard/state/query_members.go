@@ -90,23 +90,6 @@ func (s *Listings) MutedMembers(app wire.AppID, id wire.ConversationID, after wi
 	return page, err
 }
 
-// QuietMembers returns the members who want no push notifications.
-func (s *Listings) QuietMembers(app wire.AppID, id wire.ConversationID) ([]wire.UserID, error) {
-	var quiet []wire.UserID
-	err := s.usersIn(usersQuery{app, id, tableMember, ""}, func(v *view, user wire.UserID, row []byte) bool {
-		m, err := decodeMember(user, row)
-		if err != nil {
-			v.fail(err)
-			return false
-		}
-		if m.Quiet {
-			quiet = append(quiet, user)
-		}
-		return true
-	})
-	return quiet, err
-}
-
 // usersQuery asks for the rows of a table that has one for each user.
 type usersQuery struct {
 	app   wire.AppID

@@ -13,9 +13,9 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// TestEachConversation: a scan comes by every conversation of the app that is
+// TestEachDetail: a scan comes by every conversation of the app that is
 // there, once, from wherever it goes on, over all shards.
-func TestEachConversation(t *testing.T) {
+func TestEachDetail(t *testing.T) {
 	w := newWorld(t, 3)
 	want := map[wire.ConversationID]bool{}
 	for i := range 60 {

@@ -66,8 +66,8 @@ func (s *script) queryMore(t *testing.T, d *datadriven.TestData, in wire.Convers
 		page, err := s.state.MutedMembers(scriptApp, in, after, limit)
 		return orError(err, func() string { return fmt.Sprintf("%v more=%v", page.Members, page.More) }), true
 	case "quiet-members":
-		users, err := s.state.QuietMembers(scriptApp, in)
-		return orError(err, func() string { return fmt.Sprint(users) }), true
+		c, err := s.state.ConversationDetail(scriptApp, in, WithQuiet)
+		return orError(err, func() string { return fmt.Sprint(c.Quiet) }), true
 	case "may-speak":
 		return orError(s.state.MaySpeak(scriptApp, in, wire.UserID(arg(t, d, "as"))), func() string { return "yes" }), true
 	case "device-cursor":
