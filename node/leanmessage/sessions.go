@@ -81,7 +81,7 @@ func sessionCommands() map[op]command {
 	const session = leanpb.CommandType_session
 	return map[op]command{
 		{session, leanpb.OpType_close}:                     {start: closeSession},
-		{session, leanpb.OpType_refresh}:                   {start: refresh},
+		{session, leanpb.OpType_refresh}:                   {handle: refresh},
 		{session, leanpb.OpType_query}:                     {handle: queryOnline},
 		{session, leanpb.OpType_add}:                       {handle: watchPeers},
 		{session, leanpb.OpType_remove}:                    {handle: unwatchPeers},
@@ -107,18 +107,26 @@ func closeSession(_ context.Context, c *client, _ *leanpb.GenericCommand, done f
 }
 
 // refresh gives a session a fresh token. That it is open is proof enough, and one
-// that has expired is no reason against it.
-func refresh(_ context.Context, c *client, in *leanpb.GenericCommand, done func(*leanpb.GenericCommand, error)) {
+// that has expired is no reason against it. The user's shard is asked all the same:
+// this node may not have been told yet that the user was logged out, and a fresh
+// token would outlive that.
+func refresh(ctx context.Context, c *client, in *leanpb.GenericCommand) (*leanpb.GenericCommand, error) {
 	if st := in.GetSessionMessage().GetSt(); st != "" {
 		held, err := auth.VerifyLean(c.app, c.tenant().keys(), st, time.UnixMilli(c.host().Millis()))
 		if err == nil && held.User != c.user || err != nil && !errors.Is(err, auth.ErrExpired) {
-			done(nil, errorf(CodeSessionTokenExpired, "the session's token is not good"))
-			return
+			return nil, errorf(CodeSessionTokenExpired, "the session's token is not good")
 		}
 	}
-	done(&leanpb.GenericCommand{
+	held, err := heldBy(ctx, c)
+	if err != nil {
+		return nil, sessionCodes.failed(err)
+	}
+	if held.Banned || held.ValidAfter > c.now().validAfter {
+		return nil, errorf(CodeSessionTokenExpired, "the user was logged out")
+	}
+	return &leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_session.Enum(), Op: leanpb.OpType_refreshed.Enum(), SessionMessage: tokenOf(c),
-	}, nil)
+	}, nil
 }
 
 // queryOnline says who of some users is online.

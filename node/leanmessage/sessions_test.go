@@ -303,6 +303,15 @@ func TestLM008_Refresh(t *testing.T) {
 	if got := line(refresh("garbage")); got != "error i=4 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
 		t.Errorf("with garbage: %s", got)
 	}
+	// The user was logged out, and this node has not been told yet.
+	for _, s := range w.door.all() {
+		for _, c := range s.sessions() {
+			c.change(func(s *session) { s.validAfter = -1 })
+		}
+	}
+	if got := line(refresh("")); got != "error i=5 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
+		t.Errorf("after a logout: %s", got)
+	}
 	p.conn.cut()
 	q := w.dial()
 	q.open("tom", withToken(m.GetSessionMessage().GetSt()))
