@@ -144,9 +144,9 @@ func TestLM056_REST(t *testing.T) {
 	})
 }
 
-// TestLM40_NotificationsOfTheCluster has a client come back with its token, and
+// TestLM027_NotificationsOfTheCluster has a client come back with its token, and
 // ask what it was not there for.
-func TestLM40_NotificationsOfTheCluster(t *testing.T) {
+func TestLM027_NotificationsOfTheCluster(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		n := c.nodes
 		tom := c.session("Tom", n[0])

@@ -14,9 +14,9 @@ func signed(key string, at int64, suffix string) string {
 	return fmt.Sprintf("%s,%d%s", hex.EncodeToString(sum[:]), at, suffix)
 }
 
-// TestLM105_G1_AuthMatrix asks for what anybody with a key may have, and for what
+// TestLM105_AuthMatrix asks for what anybody with a key may have, and for what
 // wants the master key, in every way to prove one.
-func TestLM105_G1_AuthMatrix(t *testing.T) {
+func TestLM105_AuthMatrix(t *testing.T) {
 	w := newWorld(t)
 	const nobody, client, master = 0, 1, 2
 	for _, c := range []struct {
@@ -76,15 +76,15 @@ func TestLM105_EveryRouteIsGuarded(t *testing.T) {
 	}
 }
 
-func TestLM105_G1_Open(t *testing.T) {
+func TestLM105_Open(t *testing.T) {
 	w := newWorld(t, "rest.open=on")
 	w.client(post, "/1.2/rtm/conversations", `{"name":"tea","m":["tom"]}`).ok(nil)
 	w.client(post, "/1.2/rtm/clients/tom/kick", `{}`).no(http.StatusForbidden, 403)
 }
 
-// TestLM105_G1_PlainText asks as pages do that must not be asked first whether
+// TestLM105_PlainText asks as pages do that must not be asked first whether
 // they may.
-func TestLM105_G1_PlainText(t *testing.T) {
+func TestLM105_PlainText(t *testing.T) {
 	w := newWorld(t)
 	plain := func(body string) answer {
 		return w.as(map[string]string{"Content-Type": "text/plain; charset=utf-8"}, post, "/1.2/rtm/conversations", body)
@@ -100,7 +100,7 @@ func TestLM105_G1_PlainText(t *testing.T) {
 	plain(`nonsense`).no(http.StatusBadRequest, 107)
 }
 
-func TestLM105_G1_Basics(t *testing.T) {
+func TestLM105_Basics(t *testing.T) {
 	w := newWorld(t)
 	if a := w.as(map[string]string{"Origin": "https://example.org", "Access-Control-Request-Method": "PUT"}, http.MethodOptions, "/1.1/rtm/sign", ""); a.status != http.StatusNoContent ||
 		!strings.Contains(a.header.Get("Access-Control-Allow-Headers"), "X-LC-IM-Session-Token") || a.header.Get("Access-Control-Allow-Origin") != "*" {
@@ -117,7 +117,7 @@ func TestLM105_G1_Basics(t *testing.T) {
 	w.master(get, "/1.2/rtm/conversations?limit=x", "").no(http.StatusBadRequest, 1)
 }
 
-func TestLM105_G10_Rate(t *testing.T) {
+func TestLM105_Rate(t *testing.T) {
 	w := newWorld(t, "rest.rate=2")
 	id := w.make("conversations", `{"m":["tom"]}`)
 	w.now = 28_333_334 * 60_000 // the beginning of a minute

@@ -12,7 +12,7 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-func TestLM105_G7_Online(t *testing.T) {
+func TestLM105_Online(t *testing.T) {
 	w := newWorld(t)
 	w.online = []wire.UserID{"Tom", "u0", "u20"}
 	w.master(post, "/1.2/rtm/clients/check-online", `{"client_ids":["Tom","Nobody"]}`).is(`{"results":["Tom"]}`)
@@ -23,7 +23,7 @@ func TestLM105_G7_Online(t *testing.T) {
 	w.master(post, "/1.2/rtm/clients/check-online", `{}`).no(http.StatusBadRequest, 113)
 }
 
-func TestLM105_G7_Unread(t *testing.T) {
+func TestLM105_Unread(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.make("conversations", `{"m":["Tom","Jerry"]}`), w.make("conversations", `{"m":["Tom","Jerry"]}`)
 	w.say("conversations", one, "Jerry", "a")
@@ -42,7 +42,7 @@ func TestLM105_G7_Unread(t *testing.T) {
 	w.client(get, "/1.2/rtm/clients/Tom/unread-count?conv_id="+one, "").is(`{"count":100}`)
 }
 
-func TestLM105_G7_Kick(t *testing.T) {
+func TestLM105_Kick(t *testing.T) {
 	w := newWorld(t)
 	w.master(post, "/1.2/rtm/clients/Tom/kick", `{"reason":"enough"}`).is("{}")
 	info, err := w.st.User(testApp, "Tom")
@@ -54,7 +54,7 @@ func TestLM105_G7_Kick(t *testing.T) {
 	w.master(post, "/1.1/rtm/client/kick", `{}`).no(http.StatusBadRequest, 113)
 }
 
-func TestLM105_G4_Subscribers(t *testing.T) {
+func TestLM105_Subscribers(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("service-conversations", `{"name":"news"}`)
 	path := "/1.2/rtm/service-conversations/" + id + "/subscribers"
@@ -84,7 +84,7 @@ func TestLM105_G4_Subscribers(t *testing.T) {
 	w.master(get, "/1.2/rtm/service-conversations/"+other+"/subscribers", "").no(http.StatusBadRequest, 4313)
 }
 
-func TestLM105_G7_ServiceConversations(t *testing.T) {
+func TestLM105_ServiceConversations(t *testing.T) {
 	w := newWorld(t)
 	w.make("conversations", `{"m":["Tom"]}`)
 	var ids []string
@@ -117,7 +117,7 @@ func TestLM105_G7_ServiceConversations(t *testing.T) {
 	}
 }
 
-func TestLM105_G7_Blacklists(t *testing.T) {
+func TestLM105_ClientBlacklists(t *testing.T) {
 	w := newWorld(t, "blacklist=on")
 	one, two := w.make("conversations", `{"m":["Ann"]}`), w.make("conversations", `{"m":["Ann"]}`)
 	path := "/1.2/rtm/clients/Tom/blacklists"
@@ -137,7 +137,7 @@ func TestLM105_G7_Blacklists(t *testing.T) {
 	w.master(post, path, `{"conv_id":"nowhere"}`).no(http.StatusNotFound, 4303)
 }
 
-func TestLM105_G9_TemporarySilence(t *testing.T) {
+func TestLM105_TemporarySilence(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom"]}`)
 	speak := func() state.Refusal {
@@ -165,7 +165,7 @@ func token(t *testing.T, key, user string, at time.Time) string {
 	return text
 }
 
-func TestLM105_G9_Sign(t *testing.T) {
+func TestLM105_Sign(t *testing.T) {
 	w := newWorld(t)
 	good := token(t, testMaster, "Tom", time.UnixMilli(w.now))
 	type login struct {

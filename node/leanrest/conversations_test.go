@@ -48,7 +48,7 @@ func sameIDs(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-func TestLM105_G2_Create(t *testing.T) {
+func TestLM105_Create(t *testing.T) {
 	w := newWorld(t)
 	var o object
 	w.master(post, "/1.2/rtm/conversations", `{"name":"tea","m":["Tom","Jerry"],"attr":{"at":5},"mood":"fine","lm":1,"createdAt":"never"}`).ok(&o)
@@ -67,7 +67,7 @@ func TestLM105_G2_Create(t *testing.T) {
 	w.master(post, "/1.2/rtm/conversations", `{"unique":true}`).no(http.StatusBadRequest, 1)
 }
 
-func TestLM105_G2_MemberLimit(t *testing.T) {
+func TestLM105_MemberLimit(t *testing.T) {
 	w := newWorld(t)
 	ids := func(n int) string {
 		var list []string
@@ -88,7 +88,7 @@ func TestLM105_G2_MemberLimit(t *testing.T) {
 	w.master(post, "/1.2/rtm/conversations/"+id+"/members", `{"client_ids":[`+ids(501)+`]}`).no(http.StatusBadRequest, 4304)
 }
 
-func TestLM105_G2_Query(t *testing.T) {
+func TestLM105_Query(t *testing.T) {
 	w := newWorld(t)
 	for i := range 5 {
 		w.make("conversations", fmt.Sprintf(`{"name":"c%d","m":["Tom"],"n":%d}`, i, i))
@@ -128,7 +128,7 @@ func TestLM105_G2_Query(t *testing.T) {
 	w.master(get, "/1.2/rtm/conversations?skip=1000000", "").no(http.StatusBadRequest, 1)
 }
 
-func TestLM105_G2_UpdateAndDelete(t *testing.T) {
+func TestLM105_UpdateAndDelete(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"name":"tea","m":["Tom"],"attr":{"a":1}}`)
 	before := w.read(id)
@@ -158,7 +158,7 @@ func TestLM105_G2_UpdateAndDelete(t *testing.T) {
 	w.master(put, "/1.2/rtm/conversations/"+room, `{"name":"x"}`).no(http.StatusBadRequest, 4314)
 }
 
-func TestLM105_G2_Members(t *testing.T) {
+func TestLM105_Members(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/members"
@@ -182,7 +182,7 @@ func TestLM105_G2_Members(t *testing.T) {
 	w.master(get, "/1.2/rtm/conversations/nowhere/members", "").no(http.StatusNotFound, 4303)
 }
 
-func TestLM105_G2_Mutes(t *testing.T) {
+func TestLM105_Mutes(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom","Jerry"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/mutes"
@@ -196,7 +196,7 @@ func TestLM105_G2_Mutes(t *testing.T) {
 	w.master(get, path, "").is(`{"result":[]}`)
 }
 
-func TestLM105_G2_MemberInfos(t *testing.T) {
+func TestLM105_MemberInfos(t *testing.T) {
 	off := newWorld(t)
 	id := off.make("conversations", `{"m":["Tom"]}`)
 	off.master(post, "/1.2/rtm/conversations/"+id+"/member-infos", `{"clientId":"Tom","role":"Manager"}`).no(http.StatusForbidden, 4325)
@@ -224,7 +224,7 @@ func TestLM105_G2_MemberInfos(t *testing.T) {
 	w.master(put, path+"/nonsense", `{"role":"Member"}`).no(http.StatusNotFound, 101)
 }
 
-func TestLM105_G2_Silenceds(t *testing.T) {
+func TestLM105_Silenceds(t *testing.T) {
 	w := newWorld(t)
 	for family, body := range map[string]string{"conversations": `{"m":["Tom","Jerry"]}`, "chatrooms": `{}`} {
 		id := w.make(family, body)
@@ -259,7 +259,7 @@ func TestLM105_G2_Silenceds(t *testing.T) {
 	}
 }
 
-func TestLM105_G2_Blacklists(t *testing.T) {
+func TestLM105_Blacklists(t *testing.T) {
 	off := newWorld(t)
 	id := off.make("conversations", `{"m":["Tom"]}`)
 	off.master(get, "/1.2/rtm/conversations/"+id+"/blacklists", "").no(http.StatusForbidden, 4544)
@@ -283,7 +283,7 @@ func TestLM105_G2_Blacklists(t *testing.T) {
 	}
 }
 
-func TestLM105_G9_Class(t *testing.T) {
+func TestLM105_Class(t *testing.T) {
 	w := newWorld(t)
 	var made object
 	a := w.master(post, "/1.1/classes/_Conversation", `{"name":"old","m":["Tom"],"c":"Ann"}`)

@@ -30,8 +30,8 @@ func texts(items []item) string {
 	return strings.Join(all, " ")
 }
 
-// TestLM80_G6_History is the documented table: from and to are messages.
-func TestLM80_G6_History(t *testing.T) {
+// TestLM080_History is the documented table: from and to are messages.
+func TestLM080_History(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom"]}`)
 	sent := map[string]sentMessage{}
@@ -90,7 +90,7 @@ func TestLM80_G6_History(t *testing.T) {
 	w.master(get, "/1.2/rtm/conversations/nowhere/messages", "").no(http.StatusNotFound, 4303)
 }
 
-func TestLM105_G5_Send(t *testing.T) {
+func TestLM105_Send(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom","Jerry"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/messages"
@@ -128,7 +128,7 @@ func manyIDs(n int) string {
 	return strings.Join(list, ",")
 }
 
-func TestLM105_G5_TransientAndEcho(t *testing.T) {
+func TestLM105_TransientAndEcho(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/messages"
@@ -152,7 +152,7 @@ func TestLM105_G5_TransientAndEcho(t *testing.T) {
 	}
 }
 
-func TestLM105_G3_Rooms(t *testing.T) {
+func TestLM105_Rooms(t *testing.T) {
 	w := newWorld(t)
 	a := w.master(post, "/1.2/rtm/chatrooms", `{"name":"lobby"}`)
 	var made map[string]string
@@ -180,7 +180,7 @@ func TestLM105_G3_Rooms(t *testing.T) {
 	w.master(remove, "/1.2/rtm/chatrooms/"+id, "").is("{}")
 }
 
-func TestLM105_G2_ChangeMessages(t *testing.T) {
+func TestLM105_ChangeMessages(t *testing.T) {
 	w := newWorld(t)
 	for family, body := range map[string]string{"conversations": `{"m":["Tom"]}`, "chatrooms": `{}`} {
 		id := w.make(family, body)
@@ -207,8 +207,8 @@ func TestLM105_G2_ChangeMessages(t *testing.T) {
 	}
 }
 
-// TestLM72_EditKeepsMentions: over REST nobody can say them anew.
-func TestLM72_EditKeepsMentions(t *testing.T) {
+// TestLM073_EditKeepsMentions: over REST nobody can say them anew.
+func TestLM073_EditKeepsMentions(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom","Jerry"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/messages"
@@ -251,7 +251,7 @@ func TestMergedIsCut(t *testing.T) {
 	}
 }
 
-func TestLM105_G9_Messages(t *testing.T) {
+func TestLM105_Messages(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("conversations", `{"m":["Tom"]}`)
 	path := "/1.2/rtm/conversations/" + id + "/messages"
@@ -311,8 +311,8 @@ func TestLM100_HistorySignature(t *testing.T) {
 	w.client(get, "/1.2/rtm/messages", "").no(http.StatusForbidden, 403)
 }
 
-// TestLM105_G8_Export reads all messages of an app, page by page.
-func TestLM105_G8_Export(t *testing.T) {
+// TestLM105_Export reads all messages of an app, page by page.
+func TestLM105_Export(t *testing.T) {
 	w := newWorld(t)
 	var want []string
 	ids := []string{w.make("conversations", `{"m":["Tom"]}`), w.make("chatrooms", `{}`), w.make("conversations", `{"m":["Jerry"]}`)}
@@ -348,7 +348,7 @@ func TestLM105_G8_Export(t *testing.T) {
 	}
 }
 
-func TestLM105_G9_LogsAreOfTheApp(t *testing.T) {
+func TestLM105_LogsAreOfTheApp(t *testing.T) {
 	w := newWorld(t)
 	w.apply(state.Header{App: "another-app"}, &state.CreateConversation{ID: "secret", Preset: state.PresetBasic, Members: []wire.UserID{"Tom"}})
 	w.apply(state.Header{App: "another-app"}, &state.SendMessage{Conversation: "secret", From: "Tom", Body: []byte("psst")})

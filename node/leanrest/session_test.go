@@ -35,7 +35,7 @@ func (w *world) do(actor string, c state.Command) state.Result {
 	return r
 }
 
-func TestLM84_MemberInfo(t *testing.T) {
+func TestLM044_MemberInfos(t *testing.T) {
 	w := newWorld(t, "roles=on")
 	id := w.make("conversations", `{"m":["Tom","Jerry","Mary"],"c":"Ann"}`)
 	w.master(post, "/1.2/rtm/conversations/"+id+"/member-infos", `{"clientId":"Tom","role":"Manager"}`).ok(nil)
@@ -97,9 +97,9 @@ func told(list []notification) string {
 	return strings.Join(all, " ")
 }
 
-// TestLM40_B6_Notifications tells Jerry what happened while he was away, in both
+// TestLM027_Notifications tells Jerry what happened while he was away, in both
 // forms.
-func TestLM40_B6_Notifications(t *testing.T) {
+func TestLM027_Notifications(t *testing.T) {
 	w := newWorld(t, "roles=on")
 	old := w.make("conversations", `{"m":["Jerry"],"c":"Ann"}`)
 	w.now += 10_000
@@ -163,8 +163,8 @@ func TestLM40_B6_Notifications(t *testing.T) {
 	w.client(get, "/1.1/rtm/notifications"+query, "").no(http.StatusUnauthorized, 113)
 }
 
-// TestLM40_B6_Pages reads many notifications page by page, as clients do.
-func TestLM40_B6_Pages(t *testing.T) {
+// TestLM027_NotificationPages reads many notifications page by page, as clients do.
+func TestLM027_NotificationPages(t *testing.T) {
 	w := newWorld(t)
 	id := wire.ConversationID(w.make("conversations", `{"m":["Jerry"],"c":"Ann"}`))
 	since := w.now

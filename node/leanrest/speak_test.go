@@ -14,7 +14,7 @@ func (w *world) seen(service, user string) string {
 	return texts(w.items("/1.2/rtm/service-conversations/" + service + "/subscribers/" + user + "/messages?reversed=true"))
 }
 
-func TestLM56_G4_ToUsers(t *testing.T) {
+func TestLM056_ToUsers(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("service-conversations", `{"name":"news"}`)
 	path := "/1.2/rtm/service-conversations/" + id
@@ -59,7 +59,7 @@ func TestLM56_G4_ToUsers(t *testing.T) {
 	w.master(post, "/1.1/rtm/messages", `{"from_peer":"bot","conv_id":"`+string(thread)+`","message":"x"}`).no(http.StatusNotFound, 4401)
 }
 
-func TestLM56_G4_ToSubscribers(t *testing.T) {
+func TestLM056_ToSubscribers(t *testing.T) {
 	w := newWorld(t)
 	id := w.make("service-conversations", `{"name":"news"}`)
 	path := "/1.2/rtm/service-conversations/" + id
@@ -81,7 +81,7 @@ func TestLM56_G4_ToSubscribers(t *testing.T) {
 	w.master(put, path+"/messages/none", `{"from_client":"bot","message":"x","timestamp":5}`).no(http.StatusNotFound, 4404)
 }
 
-func TestLM56_G8_Broadcasts(t *testing.T) {
+func TestLM056_Broadcasts(t *testing.T) {
 	w := newWorld(t)
 	id, other := w.make("service-conversations", `{}`), w.make("service-conversations", `{}`)
 	body := func(more string) string {
@@ -125,9 +125,9 @@ func TestLM56_G8_Broadcasts(t *testing.T) {
 	w.master(post, "/1.2/rtm/broadcasts", `{"from_client":"bot","conv_id":"`+room+`","message":"x"}`).no(http.StatusBadRequest, 4313)
 }
 
-// TestLM56_F4_Export lists what services and users say to each other under the
+// TestLM056_Export lists what services and users say to each other under the
 // id that the documentation gives it.
-func TestLM56_F4_Export(t *testing.T) {
+func TestLM056_Export(t *testing.T) {
 	if got := threadShown("conv1", "Tom"); got != "b04e22dbe10d105ae680f163cee5c33f" {
 		t.Errorf("the id is %s", got)
 	}
