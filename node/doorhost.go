@@ -32,6 +32,9 @@ var _ door.Host = doorHost{}
 // Self implements door.Host.
 func (d doorHost) Self() wire.NodeID { return d.self }
 
+// Place implements door.Host.
+func (d doorHost) Place() string { return d.place }
+
 // Millis implements door.Host.
 func (d doorHost) Millis() int64 { return d.wall.Millis() }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -115,6 +116,31 @@ func TestLM070_WillWhenEdgeAndLeaderDie(t *testing.T) {
 		}
 		c.start(edge)
 		c.awaitServing(edge)
+	})
+}
+
+// TestLM070_WillOfANodeThatIsBackAtOnce: a node dies and serves again before its
+// lease is over, with a session of somebody else in that shard. It knows nothing
+// of the sessions that it had.
+func TestLM070_WillOfANodeThatIsBackAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		edge := c.other(c.leader("jerry"))
+		id, wills, end := c.mourners(t, c.other(edge), edge, "jerry")
+		defer end()
+		c.rawDial(edge, helloWithWill(t, "jerry", id)).welcome()
+		time.Sleep(2 * edgeLease) // of the bubble's clock: the leader has looked around
+		c.crash(edge)
+		began := time.Now()
+		c.start(edge)
+		c.awaitServing(edge)
+		defer c.shut(c.dial(c.neighbour("jerry"), edge, nil))
+		if took := time.Since(began); took >= edgeLease {
+			t.Fatalf("the node was away for %v: no test of its coming back within %v", took, edgeLease)
+		}
+		wantWill(t, wills, "jerry")
+		if held := c.held("jerry"); len(held.Tags) > 0 || held.Will != nil {
+			t.Errorf("left behind: %+v", held)
+		}
 	})
 }
 
@@ -282,4 +308,17 @@ func TestLM006_MeekLoginAfterTheLeaderDied(t *testing.T) {
 		c.start(leader)
 		c.awaitServing(leader)
 	})
+}
+
+// neighbour is a user in the same shard.
+func (c *testCluster) neighbour(of string) string {
+	shard := func(user string) wire.ShardID {
+		r, _ := c.nodes[0].node.table().Route(wire.SlotOf(testApp, user))
+		return r.Shard
+	}
+	for i := 0; ; i++ {
+		if user := fmt.Sprintf("%s%d", of, i); shard(user) == shard(of) {
+			return user
+		}
+	}
 }

@@ -309,7 +309,11 @@ func (n *Node) openEdge(context.Context) error {
 		n.router.Close()
 		return nil
 	})
-	n.edge = tail.NewEdge(&hubDialer{router: n.router, mux: n.mux, table: n.table}, tail.Options{
+	place, err := newPlace(n.cfg.Node)
+	if err != nil {
+		return err
+	}
+	n.edge = tail.NewEdge(&hubDialer{place: place, router: n.router, mux: n.mux, table: n.table}, tail.Options{
 		Logger: n.env.Logger,
 		Reconnected: func(id wire.ShardID) {
 			if n.serving.Load() {
@@ -323,7 +327,7 @@ func (n *Node) openEdge(context.Context) error {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	n.backend = &backend{
-		self: n.cfg.Node, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
+		self: n.cfg.Node, place: place, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
 		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
 		pages: make(chan struct{}, maxPages), scans: make(chan struct{}, maxScans),
 	}

@@ -76,7 +76,7 @@ func (h *peerHandler) Stream(ctx context.Context, from wire.NodeID, method uint8
 	if method != route.MethodTail || !n.serving.Load() {
 		return
 	}
-	id, err := tail.DecodeOpen(body)
+	id, place, err := tail.DecodeOpen(body)
 	if err != nil {
 		n.env.Logger.Warn("tail refused", "error", err)
 		return
@@ -85,13 +85,14 @@ func (h *peerHandler) Stream(ctx context.Context, from wire.NodeID, method uint8
 	if hosted == nil {
 		return
 	}
-	if err := hosted.hub.Serve(ctx, from, stream); err != nil && !errors.Is(err, tail.ErrNotLeading) {
+	if err := hosted.hub.Serve(ctx, from, place, stream); err != nil && !errors.Is(err, tail.ErrNotLeading) {
 		n.env.Logger.Debug("feed ended", "shard", id, "error", err)
 	}
 }
 
 // hubDialer finds the hubs of shards for the edge.
 type hubDialer struct {
+	place  string // of this edge
 	router *route.Router
 	mux    *mux.Mux
 	table  func() *cluster.Table
@@ -117,5 +118,5 @@ func (d *hubDialer) Open(ctx context.Context, s wire.ShardID, try int) (tail.Str
 	if try%3 == 2 || leader == "" {
 		leader = sh.Placement.Voters[try%len(sh.Placement.Voters)]
 	}
-	return d.mux.Open(ctx, leader, route.MethodTail, tail.EncodeOpen(s))
+	return d.mux.Open(ctx, leader, route.MethodTail, tail.EncodeOpen(s, d.place))
 }

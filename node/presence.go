@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
@@ -29,6 +28,19 @@ const (
 	// lostAgain is the pause before a loss is reported again.
 	lostAgain = time.Second
 )
+
+// newPlace names a life of a node: what sessions of an earlier one have left
+// behind is nobody's, though the node is there again.
+func newPlace(node wire.NodeID) (string, error) {
+	name, err := newName()
+	if err != nil {
+		return "", err
+	}
+	if life := "/" + name[:8]; len(node)+len(life) <= wire.MaxIDBytes {
+		return string(node) + life, nil
+	}
+	return name, nil // it is for people that the node's name is in it
+}
 
 // lostSession is an edge's report of a session that ended without a logout.
 //
@@ -111,6 +123,10 @@ func (b *backend) reportLost(s door.Session) {
 	}
 }
 
+// errTooNew is the answer of a leader whose hub has not heard of all edges yet: to
+// it, everybody would seem to be gone.
+var errTooNew = wire.Errorf(wire.CodeUnavailable, "", "the leader is too new to know who is there")
+
 // presence is the part of a node that knows who is lost.
 type presence struct{ *Node }
 
@@ -124,7 +140,11 @@ func (n presence) serveLost(ctx context.Context, edge wire.NodeID, body []byte) 
 	if h == nil || !h.leads.Load() {
 		return &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
 	}
-	last := !l.others && !h.hub.FollowedElsewhere(state.LogKey{App: l.app, User: l.user}, edge)
+	elsewhere, known := h.hub.FollowedElsewhere(state.LogKey{App: l.app, User: l.user}, edge)
+	if !known {
+		return errTooNew
+	}
+	last := !l.others && !elsewhere
 	return n.proposeLosses(ctx, []state.SessionLoss{{App: l.app, User: l.user, Tag: l.tag, Session: l.session, Last: last}})
 }
 
@@ -134,12 +154,17 @@ func (n presence) proposeLosses(ctx context.Context, losses []state.SessionLoss)
 	return err
 }
 
-// edgeWatch is what the leader of one shard knows of the edges.
+// edgeWatch is what the leader of one shard knows of the edges. An edge is known
+// by its place, which is another one each time its node starts.
 type edgeWatch struct {
-	leading time.Time                 // since when the replica leads; zero: it does not
-	seen    map[wire.NodeID]time.Time // when each edge was last there
-	done    map[wire.NodeID]bool      // its sessions were reported, and it was not there since
+	leading time.Time            // since when the replica leads; zero: it does not
+	seen    map[string]time.Time // when an edge was last at a place; a lease after that it is forgotten
+	looked  time.Time            // when the sessions of all other places were last looked for; zero: they are to be
 }
+
+// lookAnyway is how often sessions of edges that are not there are looked for
+// though none has gone: one may have come and gone unseen.
+const lookAnyway = 5 * time.Minute
 
 // watchEdges reports the sessions of edges that are gone, in the shards that
 // this node leads.
@@ -159,66 +184,68 @@ func (n presence) watchEdges(ctx context.Context) error {
 				w = &edgeWatch{}
 				watches[h.id] = w
 			}
-			for _, edge := range w.look(time.Now(), h, nodeIDs(n.table())) {
-				if err := n.edgeLost(ctx, h, edge); err != nil {
-					n.env.Logger.Warn("lost sessions were not reported", "shard", h.id, "edge", edge, "error", err)
-					continue
-				}
-				w.done[edge] = true
+			now := time.Now()
+			if !w.look(now, h) {
+				continue
 			}
+			if err := n.edgesLost(ctx, h, w.there()); err != nil {
+				n.env.Logger.Warn("lost sessions were not reported", "shard", h.id, "error", err)
+				continue
+			}
+			w.looked = now
 		}
 	}
 }
 
-func nodeIDs(t *cluster.Table) []wire.NodeID {
-	ids := make([]wire.NodeID, 0, len(t.Nodes()))
-	for _, n := range t.Nodes() {
-		ids = append(ids, n.ID)
-	}
-	return ids
-}
-
-// look returns the edges whose lease has ended since they were last there.
-func (w *edgeWatch) look(now time.Time, h *hosted, nodes []wire.NodeID) (lost []wire.NodeID) {
+// look notes which edges are there, and tells whether sessions of others are to
+// be looked for: once a lease has passed since this replica leads, and whenever
+// that of an edge is over.
+func (w *edgeWatch) look(now time.Time, h *hosted) bool {
 	if !h.leads.Load() {
-		w.leading = time.Time{}
-		return nil
+		*w = edgeWatch{}
+		return false
 	}
 	if w.leading.IsZero() {
-		w.leading, w.seen, w.done = now, map[wire.NodeID]time.Time{}, map[wire.NodeID]bool{}
+		w.leading, w.seen = now, map[string]time.Time{}
 	}
-	there := h.hub.Edges()
-	for _, edge := range nodes {
-		if there[edge] {
-			w.seen[edge] = now
-			delete(w.done, edge)
-			continue
-		}
-		since := w.seen[edge]
-		if since.Before(w.leading) {
-			since = w.leading
-		}
-		if !w.done[edge] && now.Sub(since) >= edgeLease {
-			lost = append(lost, edge)
+	for place := range h.hub.Places() {
+		w.seen[place] = now
+	}
+	if now.Sub(w.leading) < edgeLease {
+		return false
+	}
+	for place, at := range w.seen {
+		if now.Sub(at) >= edgeLease {
+			delete(w.seen, place)
+			w.looked = time.Time{}
 		}
 	}
-	return lost
+	return now.Sub(w.looked) >= lookAnyway
 }
 
-// edgeLost has the sessions of an edge that is gone taken for lost.
-func (n presence) edgeLost(ctx context.Context, h *hosted, edge wire.NodeID) error {
-	all, err := h.state.SessionsOn(string(edge))
+// there are the places whose lease is not over.
+func (w *edgeWatch) there() map[string]bool {
+	there := make(map[string]bool, len(w.seen))
+	for place := range w.seen {
+		there[place] = true
+	}
+	return there
+}
+
+// edgesLost has the sessions of edges that are not there taken for lost.
+func (n presence) edgesLost(ctx context.Context, h *hosted, there map[string]bool) error {
+	all, err := h.state.SessionsElsewhere(there)
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	n.env.Logger.Info("an edge is gone, its sessions count as lost", "shard", h.id, "edge", edge, "sessions", len(all))
+	n.env.Logger.Info("edges are gone, their sessions count as lost", "shard", h.id, "sessions", len(all))
 	for len(all) > 0 {
 		part := all[:min(len(all), lossesPerCommand)]
 		all = all[len(part):]
 		losses := make([]state.SessionLoss, len(part))
 		for i, s := range part {
-			log := state.LogKey{App: s.App, User: s.User}
-			losses[i] = state.SessionLoss{App: s.App, User: s.User, Tag: s.Tag, Session: s.Session, Last: !h.hub.FollowedElsewhere(log, edge)}
+			followed := h.hub.Followed(state.LogKey{App: s.App, User: s.User})
+			losses[i] = state.SessionLoss{App: s.App, User: s.User, Tag: s.Tag, Session: s.Session, Last: !followed}
 		}
 		one, cancel := context.WithTimeout(ctx, choreTimeout)
 		err := n.proposeLosses(one, losses)

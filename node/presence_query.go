@@ -122,7 +122,7 @@ func (h *hosted) answerPresence(app wire.AppID, question []byte) ([]byte, error)
 		return nil, wire.Errorf(wire.CodeInvalid, "", "a question who is there, of an unknown kind")
 	}
 	if !known {
-		return nil, wire.Errorf(wire.CodeUnavailable, "", "the leader is too new to know who is there")
+		return nil, errTooNew
 	}
 	return encodePresents(p), nil
 }

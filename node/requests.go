@@ -279,7 +279,7 @@ func (b *backend) room(ctx context.Context, s *session.Session, asker native.Ask
 	}
 	var c state.Command = &state.LeaveRoom{User: asker.User, Conversation: wire.ConversationID(id)}
 	if enter {
-		c = &state.EnterRoom{User: asker.User, Conversation: wire.ConversationID(id), Session: s.Name, Node: string(b.self)}
+		c = &state.EnterRoom{User: asker.User, Conversation: wire.ConversationID(id), Session: s.Name, Node: b.place}
 	}
 	result, err := b.changeAs(ctx, op, state.Header{App: asker.App, Actor: asker.User, Origin: asker.Origin}, c)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/tail"
@@ -29,6 +31,7 @@ type hosted struct {
 	replica *shard.Replica
 	net     *raftnet.Transport
 	hub     *tail.Hub
+	wall    clock.Wall
 	scrubs  *shard.Scrubber
 	leads   atomic.Bool // it leads and is ready
 	outbox  chan struct{}
@@ -92,7 +95,7 @@ func (s *shards) all() []*hosted {
 // open opens a replica that the table places here.
 func (s *shards) open(sh cluster.Shard) (err error) {
 	h := &hosted{
-		id: sh.ID, slots: sh.Slots(),
+		id: sh.ID, slots: sh.Slots(), wall: s.env.Wall,
 		outbox: make(chan struct{}, 1), timers: make(chan struct{}, 1),
 	}
 	group, err := s.stores.Group(uint32(sh.ID))
@@ -202,8 +205,9 @@ func (s *shards) handOver(ctx context.Context) {
 // applied is told by the state what an entry changed.
 func (h *hosted) applied(a state.Applied) {
 	h.hub.Applied(a)
-	for _, t := range a.Transients {
-		h.hub.Signal(t.Log, state.Origin{}, t.Message)
+	for i, t := range a.Transients {
+		age := time.Duration(h.wall.Millis()-a.Stamp) * time.Millisecond
+		h.hub.Tell(tail.Will{Log: t.Log, Number: a.Index<<16 | uint64(i), Message: t.Message, Age: age})
 	}
 	if a.Outbox {
 		signal(h.outbox)

@@ -19,6 +19,9 @@ type Host interface {
 
 	// Self is the node's id, for the origin of commands.
 	Self() wire.NodeID
+	// Place names this life of the node, for what sessions leave behind: a node
+	// that starts again is in another place.
+	Place() string
 	// Millis is the node's wall time in milliseconds since 1970.
 	Millis() int64
 	// ClientURLs lists the base URLs (http or https) of the nodes that serve

@@ -132,7 +132,7 @@ func (c sending) signal(ctx context.Context, in *leanpb.GenericCommand, done fun
 // that he leaves is it.
 func (c sending) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
 	will := &state.SetWill{
-		User: c.user, Session: c.name, Node: string(c.host().Self()), Conversation: storedID(m.GetCid()),
+		User: c.user, Session: c.name, Node: c.host().Place(), Conversation: storedID(m.GetCid()),
 		ID: newMessageID(), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
 	}
 	will.Body, will.ContentType = content(m)

@@ -346,7 +346,7 @@ func takeTag(ctx context.Context, c *client, who credentials) error {
 		return nil
 	}
 	result, err := c.host().Change(ctx, state.Header{App: c.app, Actor: c.user}, &state.Login{
-		User: c.user, Tag: who.tag, Session: c.name, Node: string(c.host().Self()), Device: who.device, Reconnect: who.reconnect,
+		User: c.user, Tag: who.tag, Session: c.name, Node: c.host().Place(), Device: who.device, Reconnect: who.reconnect,
 	})
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ const roomGrace = 30 * time.Minute
 // when the session is lost.
 func (c *client) enterRoom(ctx context.Context, id wire.ConversationID) error {
 	r, err := c.host().Change(ctx, c.header(ctx), &state.EnterRoom{
-		User: c.user, Conversation: id, Session: c.name, Node: string(c.host().Self()),
+		User: c.user, Conversation: id, Session: c.name, Node: c.host().Place(),
 	})
 	switch {
 	case err != nil:

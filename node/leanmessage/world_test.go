@@ -129,7 +129,7 @@ func (w *world) Open(ctx context.Context, _ wire.ShardID, _ int) (tail.Stream, e
 	w.mu.Lock()
 	w.streams = append(w.streams, edge)
 	w.mu.Unlock()
-	w.hubs.Go(func() { _ = w.hub.Serve(ctx, "n1", hub) })
+	w.hubs.Go(func() { _ = w.hub.Serve(ctx, "n1", "n1/1", hub) })
 	return edge, nil
 }
 
@@ -172,6 +172,7 @@ func (s *pipe) Close() error {
 
 // Self implements door.Host.
 func (w *world) Self() wire.NodeID { return "n1" }
+func (w *world) Place() string     { return "n1/1" }
 
 // Millis implements door.Host.
 func (w *world) Millis() int64 {

@@ -192,6 +192,7 @@ func (w *world) Present(_ context.Context, _ wire.AppID, id wire.ConversationID,
 }
 
 func (w *world) Self() wire.NodeID                 { return "n1" }
+func (w *world) Place() string                     { return "n1/1" }
 func (w *world) Millis() int64                     { return w.now }
 func (w *world) ClientURLs() []string              { return nil }
 func (w *world) Go(task func(ctx context.Context)) { task(context.Background()) }

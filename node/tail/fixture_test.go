@@ -169,7 +169,7 @@ func (w *world) Open(context.Context, wire.ShardID, int) (Stream, error) {
 	w.mu.Lock()
 	w.streams = append(w.streams, edge)
 	w.mu.Unlock()
-	w.serving.Go(func() { _ = w.hub.Serve(context.Background(), "edge", hub) })
+	w.serving.Go(func() { _ = w.hub.Serve(context.Background(), "edge", "edge/1", hub) })
 	return edge, nil
 }
 

@@ -58,6 +58,7 @@ type Hub struct {
 		feeds     map[*feed]struct{}
 		index     uint64
 		online    map[wire.AppID]int // in how many user logs there is interest
+		wills     keptWills
 	}
 }
 
@@ -180,8 +181,8 @@ func (h *Hub) DropNext() {
 
 // Serve feeds one edge until its stream ends, ctx is done or the replica does
 // not lead any more. It closes the stream.
-func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, stream Stream) error {
-	f := &feed{edge: edge, ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]map[wire.UserID]struct{}{}}
+func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, place string, stream Stream) error {
+	f := &feed{edge: edge, place: place, ready: make(chan struct{}, 1), done: make(chan struct{}), logs: map[*interest]map[wire.UserID]struct{}{}}
 	h.mu.Lock()
 	if !h.mu.leading {
 		h.mu.Unlock()
@@ -272,6 +273,9 @@ func (h *Hub) note(f *feed, log state.LogKey) {
 	if !slices.Contains(i.feeds, f) {
 		i.feeds = append(i.feeds, f)
 		f.logs[i] = nil
+		if missed := h.mu.wills.appendTo(nil, func(o state.LogKey) bool { return o == log }); len(missed) > 0 {
+			f.add(missed)
+		}
 	}
 }
 
@@ -299,24 +303,22 @@ func (h *Hub) feedsLocked(log state.LogKey) []*feed {
 	return nil
 }
 
-// Edges returns the edges that tail the shard now.
-func (h *Hub) Edges() map[wire.NodeID]bool {
+// Places returns the places of the edges that tail the shard now.
+func (h *Hub) Places() map[string]bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	edges := make(map[wire.NodeID]bool, len(h.mu.feeds))
+	places := make(map[string]bool, len(h.mu.feeds))
 	for f := range h.mu.feeds {
-		edges[f.edge] = true
+		places[f.place] = true
 	}
-	return edges
+	return places
 }
 
-// FollowedElsewhere tells whether an edge other than the given one follows a
-// log. An edge follows the user log of each of its sessions' users, so of a user
-// log it says whether the user is there.
-func (h *Hub) FollowedElsewhere(log state.LogKey, edge wire.NodeID) bool {
+// Followed tells whether any edge follows a log.
+func (h *Hub) Followed(log state.LogKey) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.ContainsFunc(h.feedsLocked(log), func(f *feed) bool { return f.edge != edge })
+	return len(h.feedsLocked(log)) > 0
 }
 
 func (h *Hub) drop(f *feed, log state.LogKey) {
@@ -357,6 +359,7 @@ func (h *Hub) forget(f *feed) {
 // feed is what waits for one edge.
 type feed struct {
 	edge  wire.NodeID
+	place string // this life of the edge
 	logs  map[*interest]map[wire.UserID]struct{} // with the users who are present there; guarded by the hub's mu
 	ready chan struct{}                          // there is something to send
 
@@ -431,6 +434,9 @@ func (h *Hub) take(f *feed, number uint64, buffer []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	buffer = head{number: number, index: h.mu.index, lost: f.mu.lost}.append(buffer)
+	if f.mu.lost {
+		buffer = h.mu.wills.appendTo(buffer, func(log state.LogKey) bool { return slices.Contains(h.feedsLocked(log), f) })
+	}
 	buffer = append(buffer, f.mu.records...)
 	f.mu.records, f.mu.lost = f.mu.records[:0], false
 	if cap(f.mu.records) > maxIdleBytes {

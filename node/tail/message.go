@@ -12,7 +12,7 @@ import (
 
 // openVersion is the first byte of what opens a stream. It changes with the
 // records: a hub refuses an edge that would not read what it says.
-const openVersion = 2
+const openVersion = 3
 
 // Records from an edge to a hub. A message holds one or more.
 //
@@ -38,6 +38,7 @@ const (
 //	answer    | 2 | id | refusal, 1 | last | floor | from | flags, 1 |
 //	cursor    | 3 | log | user | read | read stamp | delivered | delivered stamp | receipts, 1 | origin | count | asked ... |
 //	transient | 4 | log | origin | length, message |
+//	will      | 5 | log | number | length, message |
 //
 // where asked is | id | sequence | from | timestamp | read, 1 |.
 const (
@@ -45,6 +46,7 @@ const (
 	recordAnswer    byte = 2
 	recordCursor    byte = 3
 	recordTransient byte = 4
+	recordWill      byte = 5
 
 	// flagLost says that records were dropped before this message, because the
 	// edge did not read: it registers everything anew.
@@ -68,19 +70,24 @@ const (
 // above.
 var errBadMessage = errors.New("tail: malformed message")
 
-// EncodeOpen makes the body that opens a stream to a shard's hub.
-func EncodeOpen(s wire.ShardID) []byte {
-	return binary.BigEndian.AppendUint32([]byte{openVersion}, uint32(s))
+// EncodeOpen makes the body that opens a stream to a shard's hub:
+//
+//	| version 3 | shard, 4 | place |
+//
+// The place names one life of the edge: a node that starts again is another one.
+func EncodeOpen(s wire.ShardID, place string) []byte {
+	return bin.AppendString(binary.BigEndian.AppendUint32([]byte{openVersion}, uint32(s)), place)
 }
 
-// DecodeOpen returns the shard whose hub a stream is for.
-func DecodeOpen(b []byte) (wire.ShardID, error) {
+// DecodeOpen returns the shard whose hub a stream is for, and the edge's place.
+func DecodeOpen(b []byte) (s wire.ShardID, place string, err error) {
 	r := bin.NewReader(b)
 	if v := r.Byte(); v != openVersion {
-		return 0, fmt.Errorf("%w: version %d", errBadMessage, v)
+		return 0, "", fmt.Errorf("%w: version %d", errBadMessage, v)
 	}
-	s := wire.ShardID(r.Uint32())
-	return s, r.Close()
+	s = wire.ShardID(r.Uint32())
+	place = readID(r)
+	return s, place, r.Close()
 }
 
 func appendLog(b []byte, log state.LogKey) []byte {
@@ -353,6 +360,7 @@ type receiver interface {
 	answered(answer)
 	cursorMoved(cursor)
 	transient(Transient)
+	willed(will)
 }
 
 func readHead(r *bin.Reader) head {
@@ -386,6 +394,10 @@ func readRecords(r *bin.Reader, to receiver) error {
 			if one := readTransient(r, &before); r.Err() == nil {
 				to.transient(one)
 			}
+		case recordWill:
+			if w := readWill(r); r.Err() == nil {
+				to.willed(w)
+			}
 		default:
 			r.Fail(errBadMessage)
 		}
@@ -395,13 +407,18 @@ func readRecords(r *bin.Reader, to receiver) error {
 
 func readTransient(r *bin.Reader, before *state.Origin) Transient {
 	one := Transient{Log: readLog(r), Origin: readOrigin(r, before)}
-	message := r.Bytes()
+	one.Message = readTransientMessage(r)
+	return one
+}
+
+func readTransientMessage(r *bin.Reader) *state.Message {
+	b := r.Bytes()
 	if r.Err() != nil {
-		return one
+		return nil
 	}
-	var err error
-	if one.Message, err = DecodeTransient(message); err != nil {
+	message, err := DecodeTransient(b)
+	if err != nil {
 		r.Fail(err)
 	}
-	return one
+	return message
 }

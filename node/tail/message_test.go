@@ -21,6 +21,7 @@ type records struct {
 	Answers    []answer
 	Cursors    []cursor
 	Transients []Transient
+	Wills      []will
 }
 
 func (r *records) pushed(p push)        { r.Pushes = append(r.Pushes, p) }
@@ -29,6 +30,7 @@ func (r *records) cursorMoved(c cursor) { r.Cursors = append(r.Cursors, c) }
 func (r *records) transient(one Transient) {
 	r.Transients = append(r.Transients, one)
 }
+func (r *records) willed(w will) { r.Wills = append(r.Wills, w) }
 
 func readMessage(b []byte) (head, records, error) {
 	in := bin.NewReader(b)
@@ -58,7 +60,8 @@ func hubMessage() []byte {
 	b = appendPush(b, logOf(tea), 4, []encodedEntry{{origin: origin, entry: encode(first)}, encoded(second)})
 	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true, present: true}.append(b)
 	b = cursor{log: logOf(tea), moved: moved, receipts: true}.append(b)
-	return appendTransient(b, logOf(tea), origin, EncodeTransient(nil, typing))
+	b = appendTransient(b, logOf(tea), origin, EncodeTransient(nil, typing))
+	return appendWill(b, logOf(tea), 70000, EncodeTransient(nil, typing))
 }
 
 func TestMessageRoundTrip(t *testing.T) {
@@ -86,6 +89,10 @@ func TestMessageRoundTrip(t *testing.T) {
 	if d := cmp.Diff([]Transient{{Log: logOf(tea), Origin: origin, Message: typing}}, got.Transients); d != "" {
 		t.Error(d)
 	}
+	wills := []will{{number: 70000, Transient: Transient{Log: logOf(tea), Message: typing}}}
+	if d := cmp.Diff(wills, got.Wills, cmp.AllowUnexported(will{})); d != "" {
+		t.Error(d)
+	}
 }
 
 // TestTruncatedMessages: every beginning of a message is refused, or is a
@@ -98,8 +105,8 @@ func TestTruncatedMessages(t *testing.T) {
 			good++
 		}
 	}
-	if good != 4 { // after the head, and after each record but the last
-		t.Errorf("%d beginnings are messages, want 4", good)
+	if good != 5 { // after the head, and after each record but the last
+		t.Errorf("%d beginnings are messages, want 5", good)
 	}
 }
 
@@ -128,20 +135,20 @@ func TestMalformedMessages(t *testing.T) {
 }
 
 func TestOpenRoundTrip(t *testing.T) {
-	if s, err := DecodeOpen(EncodeOpen(12)); s != 12 || err != nil {
+	if s, place, err := DecodeOpen(EncodeOpen(12, "n1/a")); s != 12 || place != "n1/a" || err != nil {
 		t.Errorf("%d, %v", s, err)
 	}
 	for _, version := range []byte{1, 3} { // an edge of another time is refused
-		if _, err := DecodeOpen([]byte{version, 0, 0, 0, 1}); !errors.Is(err, errBadMessage) {
+		if _, _, err := DecodeOpen([]byte{version, 0, 0, 0, 1, 0}); !errors.Is(err, errBadMessage) {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}
 }
 
 func FuzzOpen(f *testing.F) {
-	f.Add(EncodeOpen(1))
+	f.Add(EncodeOpen(1, "n1/a"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s, err := DecodeOpen(b); err == nil && !bytes.Equal(EncodeOpen(s), b) {
+		if s, place, err := DecodeOpen(b); err == nil && !bytes.Equal(EncodeOpen(s, place), b) {
 			t.Errorf("%x is not the form of shard %d", b, s)
 		}
 	})
@@ -212,6 +219,6 @@ func FuzzHubMessage(f *testing.F) {
 // TestGoldenMessages: a change of this file is a change of what nodes of
 // different versions say to each other.
 func TestGoldenMessages(t *testing.T) {
-	got := fmt.Sprintf("open %x\nwishes %x\nhub %x\n", EncodeOpen(12), wishMessage(), hubMessage())
+	got := fmt.Sprintf("open %x\nwishes %x\nhub %x\n", EncodeOpen(12, "n1/a"), wishMessage(), hubMessage())
 	golden.Check(t, "messages", got)
 }

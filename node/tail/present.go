@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"slices"
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
@@ -54,6 +55,17 @@ func (h *Hub) Present(log state.LogKey, limit int) (count int, users []wire.User
 		users = append(users, u)
 	}
 	return len(i.present), users, h.settledLocked()
+}
+
+// FollowedElsewhere tells whether an edge other than the given one follows a
+// log. An edge follows the user log of each of its sessions' users, so of a user
+// log it says whether the user is there. It is not known to a hub that does not
+// lead, or not for long enough.
+func (h *Hub) FollowedElsewhere(log state.LogKey, edge wire.NodeID) (elsewhere, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	elsewhere = slices.ContainsFunc(h.feedsLocked(log), func(f *feed) bool { return f.edge != edge })
+	return elsewhere, elsewhere || h.settledLocked()
 }
 
 func (h *Hub) settledLocked() bool {

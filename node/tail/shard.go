@@ -106,7 +106,7 @@ func (t *shardTail) removeLocked(sub *Subscription) {
 // registerLocked asks the hub whether the subscription's user may follow.
 func (t *shardTail) registerLocked(sub *Subscription) {
 	if sub.waiting == nil {
-		sub.waiting = &wait{}
+		sub.waiting = &wait{willed: sub.follow.lastWill()}
 	}
 	delete(t.waiting, sub.waiting.id)
 	t.nextID++
@@ -232,7 +232,7 @@ func (l *lockedTail) answered(a answer) {
 	if a.refusal == state.None && w.removed > a.last {
 		a.refusal = state.NotMember
 	}
-	f := sub.follow
+	f, again := sub.follow, sub.status == active
 	if a.refusal == state.None {
 		f.last = max(f.last, a.last)
 		f.notices = a.notices
@@ -245,6 +245,9 @@ func (l *lockedTail) answered(a answer) {
 		t.endLocked(sub, sub.sent)
 	case !mutant.On(mutant.NoCatchUp): // a planted bug, see package mutant
 		t.lateLocked(sub)
+	}
+	if again && sub.status == active {
+		sub.tellMissed(w.willed)
 	}
 	if a.present && sub.status == active {
 		t.arrivedLocked(sub)
@@ -324,10 +327,9 @@ func (l *lockedTail) transient(one Transient) {
 		return
 	}
 	one.Log = f.log
-	entry := state.Entry{Kind: state.EntryMessage, Message: one.Message}
 	for _, sub := range f.subs {
-		if sub.follows() && entry.For(sub.set.user, &state.Policy{}) != nil {
-			sub.set.sink.DeliverTransient(&one)
+		if sub.follows() {
+			sub.tell(&one)
 		}
 	}
 }

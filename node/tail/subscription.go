@@ -92,6 +92,7 @@ type wait struct {
 	fromEnd bool        // or at the log's end
 	removed wire.Offset // a push has removed the user at this offset
 	doubted bool        // the log ended before it, and the hub is asked again
+	willed  uint64      // of one that was granted before: up to which will it was told
 	done    func(Started, error)
 }
 
@@ -113,6 +114,7 @@ type follow struct {
 
 	notices bool                // members are told who comes and goes
 	present map[wire.UserID]int // where the hub counts who follows: each user's subscriptions
+	wills   *heardWills         // nil: none
 }
 
 // MaxSubscriptions is how many logs one session may follow.

@@ -13,16 +13,17 @@ type EdgeSession struct {
 	HasRoom bool   // it is in the user's chat room
 }
 
-// SessionsOn returns the sessions on an edge that have rows in this shard: a
-// tag, a will or a room. A room that waits for its user to come back is of no
-// session any more. It reads every slot of the shard, so it is for the end of an
-// edge, not for its daily life.
-func (s *Queries) SessionsOn(node string) ([]EdgeSession, error) {
+// SessionsElsewhere returns the sessions that have rows in this shard, a tag, a
+// will or a room, and are at none of the places that are given: of these nobody
+// reports their end. A room that waits for its user to come back is of no session
+// any more. It reads every slot of the shard, so it is for the end of an edge, not
+// for its daily life.
+func (s *Queries) SessionsElsewhere(there map[string]bool) ([]EdgeSession, error) {
 	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
-	found := edgeSessions{node: node}
+	found := edgeSessions{there: there}
 	for slot, more := s.rng.First, true; more; {
 		more = false
 		v.scan(appendTable(nil, slot, tableTag), s.end, func(key, value []byte) bool {
@@ -46,17 +47,17 @@ func (s *Queries) SessionsOn(node string) ([]EdgeSession, error) {
 	return found.all, v.close()
 }
 
-// edgeSessions gathers an edge's sessions. The rows of one session are apart, but
+// edgeSessions gathers sessions of edges that are not there. The rows of one session are apart, but
 // in one slot.
 type edgeSessions struct {
-	node string
-	all  []EdgeSession
-	slot int // where in all the slot begins that is being read
+	there map[string]bool
+	all   []EdgeSession
+	slot  int // where in all the slot begins that is being read
 }
 
 func (e *edgeSessions) endSlot() { e.slot = len(e.all) }
 
-// row notes a row of the three tables, if its session is on the edge.
+// row notes a row of the three tables, if the place of its session is none of those.
 func (e *edgeSessions) row(key, value []byte) error {
 	s, tag, err := splitKey(key)
 	if err != nil {
@@ -68,7 +69,7 @@ func (e *edgeSessions) row(key, value []byte) error {
 		if err != nil {
 			return err
 		}
-		if row.Node == e.node {
+		if !e.there[row.Node] {
 			e.all = append(e.all, EdgeSession{
 				App: s.app, User: wire.UserID(s.root), Session: row.Session, Tag: string(tag),
 			})
@@ -78,7 +79,7 @@ func (e *edgeSessions) row(key, value []byte) error {
 		if err != nil {
 			return err
 		}
-		if row.Node == e.node {
+		if !e.there[row.Node] {
 			e.session(s, row.Session).HasWill = true
 		}
 	case tableRoom:
@@ -86,7 +87,7 @@ func (e *edgeSessions) row(key, value []byte) error {
 		if err != nil {
 			return err
 		}
-		if row.Node == e.node && row.Deadline == 0 {
+		if !e.there[row.Node] && row.Deadline == 0 {
 			e.session(s, row.Session).HasRoom = true
 		}
 	}

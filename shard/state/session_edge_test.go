@@ -12,10 +12,10 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// TestSessionsOn leaves rows of random sessions on three edges, and lets one
+// TestSessionsElsewhere leaves rows of random sessions on three edges, and lets one
 // edge after the other end: what is reported of it is all that is on it, and
 // after the report nothing is.
-func TestSessionsOn(t *testing.T) {
+func TestSessionsElsewhere(t *testing.T) {
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			p := &edgePlay{w: newWorld(t, 3), rng: rand.New(rand.NewPCG(seed, 9)), want: map[string]map[EdgeSession]bool{}}
@@ -34,6 +34,13 @@ func TestSessionsOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// allBut are the edges that are there when one is not.
+func allBut(node string) map[string]bool {
+	there := map[string]bool{"n1": true, "n2": true, "n3": true}
+	delete(there, node)
+	return there
 }
 
 type edgePlay struct {
@@ -81,7 +88,7 @@ func (p *edgePlay) do(app wire.AppID, c Command) Result {
 
 func (p *edgePlay) on(shard int, node string) []EdgeSession {
 	p.w.t.Helper()
-	found, err := p.w.shards[shard].SessionsOn(node)
+	found, err := p.w.shards[shard].SessionsElsewhere(allBut(node))
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
@@ -136,9 +143,9 @@ func (p *edgePlay) lose(node string) {
 	}
 }
 
-// TestSessionsOnKeepsSessionsApart: a user's tag may be one session's and his
+// TestSessionsElsewhereKeepsSessionsApart: a user's tag may be one session's and his
 // will another's, on one edge or on two.
-func TestSessionsOnKeepsSessionsApart(t *testing.T) {
+func TestSessionsElsewhereKeepsSessionsApart(t *testing.T) {
 	w := newWorld(t, 1)
 	w.done("ann", &Login{User: "ann", Tag: "phone", Session: "s1", Node: "n1", Device: "d"})
 	w.done("ann", &Login{User: "ann", Tag: "web", Session: "s2", Node: "n1", Device: "e"})
@@ -152,7 +159,7 @@ func TestSessionsOnKeepsSessionsApart(t *testing.T) {
 		"n2": {{App: worldApp, User: "ann", Session: "s3", HasRoom: true}},
 		"n3": nil,
 	} {
-		got, err := w.shards[0].SessionsOn(node)
+		got, err := w.shards[0].SessionsElsewhere(allBut(node))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +169,7 @@ func TestSessionsOnKeepsSessionsApart(t *testing.T) {
 	}
 	// The room waits for her now: it is of no session.
 	w.done("", &SessionsLost{Losses: []SessionLoss{{User: "ann", Session: "s3"}}})
-	if got, err := w.shards[0].SessionsOn("n2"); err != nil || len(got) > 0 {
+	if got, err := w.shards[0].SessionsElsewhere(allBut("n2")); err != nil || len(got) > 0 {
 		t.Errorf("sessions on n2 after the loss: %+v, %v", got, err)
 	}
 }
