@@ -7,6 +7,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import readline from 'node:readline';
+import { writePages } from '../browser/pages.js';
 import { Front, place } from './front.js';
 
 const readyWithin = 90_000;
@@ -28,7 +29,9 @@ export class Cluster {
   }
 
   async #start(port) {
-    const args = ['dev', '--nodes', '3', '--dir', this.dir, '--port', String(port), '--json'];
+    const web = path.join(this.dir, 'web');
+    await writePages(web);
+    const args = ['dev', '--nodes', '3', '--dir', this.dir, '--port', String(port), '--web', web, '--json'];
     this.#dev = spawn(this.binary, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: this.#environment,

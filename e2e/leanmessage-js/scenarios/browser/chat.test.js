@@ -3,14 +3,13 @@ import { after, before } from 'node:test';
 import { Chat } from '../../browser/chat.js';
 import { Chromium } from '../../browser/chromium.js';
 import { options } from '../../browser/options.js';
-import { servePages } from '../../browser/pages.js';
+import { pageOf } from '../../browser/pages.js';
 import { area, assert, scenario, tell, until } from '../../lib/scenario.js';
 
 let chromium;
-let pages;
 
 async function tab(world, user, node, how) {
-  const opened = await chromium.tab(`${pages.base}/${world.sdk.name}.html`);
+  const opened = await chromium.tab(pageOf(world.nodes[node], world.sdk));
   await until('the page is ready', () => opened.run('Boolean(window.chat)'));
   await opened.call('chat.open.bind(chat)', options(world, node, how), world.id(user));
   return opened;
@@ -21,11 +20,9 @@ const lines = (opened) => opened.run('chat.lines');
 area('a browser', () => {
   before(async () => {
     chromium = await new Chromium().start();
-    pages = await servePages();
   });
   after(async () => {
     await chromium?.stop();
-    pages?.server.close();
   });
 
   scenario('LM-02 LM-63 a tab and a Node client talk', async (world) => {

@@ -2,24 +2,21 @@
 import { after, before } from 'node:test';
 import { Chromium } from '../../browser/chromium.js';
 import { options } from '../../browser/options.js';
-import { servePages } from '../../browser/pages.js';
+import { pageOf } from '../../browser/pages.js';
 import { area, assert, scenario, until } from '../../lib/scenario.js';
 
 let chromium;
-let pages;
 
 area('origins', () => {
   before(async () => {
     chromium = await new Chromium().start();
-    pages = await servePages();
   });
   after(async () => {
     await chromium?.stop();
-    pages?.server.close();
   });
 
   scenario('LM-16 a page of another site is refused, and what is no page is not', async (world) => {
-    const tab = await chromium.tab(`${pages.base}/${world.sdk.name}.html`);
+    const tab = await chromium.tab(pageOf(world.nodes[0], world.sdk));
     await until('the page is ready', () => tab.run('Boolean(window.chat)'));
     const text = `new Promise((resolve) => {
       const realtime = new AV.Realtime(${JSON.stringify(options(world, 0))});
