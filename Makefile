@@ -12,7 +12,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT  := mvdan.cc/gofumpt@v0.12.0
 PROTOGEN := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
-.PHONY: run build test format vet lint unit race e2e leanmessage leanmessage-java sim mutants fuzz bench compare compare-build compare-nats performance generate clean
+.PHONY: run build test format vet lint unit race e2e leanmessage leanmessage-kill leanmessage-java sim mutants fuzz bench compare compare-build compare-nats performance generate clean
 
 build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
@@ -63,6 +63,10 @@ e2e: build
 # only, ONLY=LM-22 scenarios of that name, and KILL=1 kills nodes meanwhile.
 leanmessage: build e2e/leanmessage-js/node_modules/.package-lock.json
 	cd e2e/leanmessage-js && node run.js $(ARGS)
+
+# While nodes are killed and started again.
+leanmessage-kill:
+	@KILL=1 $(MAKE) --no-print-directory leanmessage
 
 e2e/leanmessage-js/node_modules/.package-lock.json: e2e/leanmessage-js/package-lock.json
 	cd e2e/leanmessage-js && npm ci --no-audit --no-fund --ignore-scripts
