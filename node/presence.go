@@ -244,7 +244,10 @@ func (n presence) edgesLost(ctx context.Context, h *hosted, there map[string]boo
 		all = all[len(part):]
 		losses := make([]state.SessionLoss, len(part))
 		for i, s := range part {
-			followed := h.hub.Followed(state.LogKey{App: s.App, User: s.User})
+			followed, known := h.hub.Followed(state.LogKey{App: s.App, User: s.User})
+			if !known {
+				return errTooNew
+			}
 			losses[i] = state.SessionLoss{App: s.App, User: s.User, Tag: s.Tag, Session: s.Session, Last: !followed}
 		}
 		one, cancel := context.WithTimeout(ctx, choreTimeout)

@@ -104,6 +104,7 @@ func (h *Hub) Applied(a state.Applied) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mu.index = a.Index
+	h.mu.wills.tidy()
 	if len(h.mu.interests) == 0 {
 		return
 	}
@@ -314,13 +315,6 @@ func (h *Hub) Places() map[string]bool {
 	return places
 }
 
-// Followed tells whether any edge follows a log.
-func (h *Hub) Followed(log state.LogKey) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.feedsLocked(log)) > 0
-}
-
 func (h *Hub) drop(f *feed, log state.LogKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -359,7 +353,7 @@ func (h *Hub) forget(f *feed) {
 // feed is what waits for one edge.
 type feed struct {
 	edge  wire.NodeID
-	place string // this life of the edge
+	place string                                 // this life of the edge
 	logs  map[*interest]map[wire.UserID]struct{} // with the users who are present there; guarded by the hub's mu
 	ready chan struct{}                          // there is something to send
 

@@ -68,6 +68,9 @@ func (h *Hub) FollowedElsewhere(log state.LogKey, edge wire.NodeID) (elsewhere, 
 	return elsewhere, elsewhere || h.settledLocked()
 }
 
+// Followed tells whether any edge follows a log, as far as it is known.
+func (h *Hub) Followed(log state.LogKey) (followed, known bool) { return h.FollowedElsewhere(log, "") }
+
 func (h *Hub) settledLocked() bool {
 	return h.mu.leading && time.Since(h.mu.since) >= settleFor
 }

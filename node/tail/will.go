@@ -83,6 +83,16 @@ func (k *keptWills) expire(now time.Time) {
 	})
 }
 
+// tidy forgets what is over, now and then: it looks only at the oldest.
+func (k *keptWills) tidy() {
+	if len(k.all) == 0 {
+		return
+	}
+	if now := time.Now(); !now.Before(k.all[0].until) {
+		k.expire(now)
+	}
+}
+
 // appendTo appends the records of the kept wills of those logs that are wanted.
 func (k *keptWills) appendTo(b []byte, wanted func(state.LogKey) bool) []byte {
 	if len(k.all) == 0 {
