@@ -61,7 +61,34 @@ func object(text []byte) (map[string]json.RawMessage, error) {
 	if err := json.Unmarshal(text, &columns); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAttributes, err)
 	}
+	if depthOf(text) > maxDepth {
+		return nil, fmt.Errorf("%w: lists and objects are more than %d deep in each other", ErrAttributes, maxDepth)
+	}
 	return columns, nil
+}
+
+// maxDepth bounds how deep a document is: members are sent it, and there are
+// clients that end when they read a very deep one.
+const maxDepth = 64
+
+// depthOf is how deep the lists and objects of a valid JSON text are in each other.
+func depthOf(text []byte) int {
+	depth, deepest, inText := 0, 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '[', c == '{':
+			depth++
+			deepest = max(deepest, depth)
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return deepest
 }
 
 // UniqueID is the fingerprint of a member set that LeanCloud stores with unique

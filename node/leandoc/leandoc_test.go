@@ -248,3 +248,19 @@ func FuzzParseUpdate(f *testing.F) {
 		}
 	})
 }
+
+// TestDepth: members of a conversation are sent its columns, and some read them
+// with a stack.
+func TestDepth(t *testing.T) {
+	deep := func(n int) []byte {
+		return []byte(`{"attr":` + strings.Repeat(`[`, n) + `"]]\"]"` + strings.Repeat(`]`, n) + `}`)
+	}
+	for n, ok := range map[int]bool{1: true, 63: true, 64: false, 5000: false} {
+		if _, err := leandoc.ParseAttributes(deep(n)); (err == nil) != ok {
+			t.Errorf("attributes %d deep: %v", n, err)
+		}
+		if _, err := leandoc.ParseUpdate(deep(n)); (err == nil) != ok {
+			t.Errorf("an update %d deep: %v", n, err)
+		}
+	}
+}
