@@ -11,6 +11,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
@@ -300,6 +302,19 @@ func TestLM050_Rooms(t *testing.T) {
 		if item["tr"] != true || fmt.Sprint(item["m"]) != "[]" || item["conv_type"] != 2.0 {
 			t.Errorf("the other room is %v", item)
 		}
+	})
+}
+
+// TestLM046_ARoomKeepsOut who was blocked by its app or its creator.
+func TestLM046_ARoomKeepsOut(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		tom, eve := c.session("tom", c.nodes[0]), c.session("eve", c.nodes[1])
+		cid := tom.start(&leanpb.ConvCommand{Transient: new(true)}).GetCid()
+		if _, err := (doorHost{backend: c.nodes[0].node.backend}).Change(t.Context(), state.Header{App: testApp}, &state.BlockMembers{Conversation: wire.ConversationID(cid), Users: []wire.UserID{"eve"}}); err != nil {
+			t.Fatal(err)
+		}
+		expectCode(t, "Eve enters", eve.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: []string{"eve"}}), 4548)
+		expectCode(t, "Tom enters", tom.conv(leanpb.OpType_add, &leanpb.ConvCommand{Cid: &cid, M: []string{"tom"}}), 0)
 	})
 }
 

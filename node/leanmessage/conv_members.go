@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -49,7 +50,7 @@ func addMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*leanp
 		return nil, memberCodes.failed(err)
 	}
 	if r.Refusal == state.Invalid {
-		return c.inRoom(ctx, &change, leanpb.OpType_added, c.enterRoom)
+		return c.inRoom(ctx, &change, leanpb.OpType_added, c.enterOpenRoom)
 	}
 	reply, err := c.membersChanged(leanpb.OpType_added, &change, r, state.Exists)
 	if err == nil && change.self {
@@ -153,4 +154,15 @@ func (c convs) inRoom(
 	return convReply(o, &leanpb.ConvCommand{
 		Cid: proto.String(string(change.id)), AllowedPids: []string{string(c.user)}, Udate: isoTime(c.host().Millis()),
 	}), nil
+}
+
+// enterOpenRoom enters a chat room that does not keep the user out.
+func (c convs) enterOpenRoom(ctx context.Context, id wire.ConversationID) error {
+	_, err := c.host().Ask(ctx, c.app, c.user, string(id), &ask.Request{
+		Listed: &ask.Listed{Conversation: id, List: ask.ListBlocked, Of: []wire.UserID{c.user}},
+	})
+	if err != nil {
+		return err // who is kept out may not even ask
+	}
+	return c.enterRoom(ctx, id)
 }
