@@ -32,6 +32,7 @@ type SignSettings struct {
 type AllowSettings struct {
 	Roles, Blacklist, Edit, Recall bool
 	StrictIDs                      bool   // of users: letters, digits, _ and -, not beginning with a digit
+	Closed                         bool   // to the SDKs of LeanMessage
 	PrivateQueries                 bool   // conversation queries find what one is in, chat rooms and services
 	Origins                        string // of web pages, separated by spaces; empty: any
 }
@@ -162,10 +163,10 @@ func (s *Settings) all() []setting {
 
 func (s *Settings) signatures() []setting {
 	return []setting{
-		toggle("sign.login", &s.Sign.Login, "signing in wants a signature of the app's server"),
-		toggle("sign.conversation", &s.Sign.Conversation, "making a conversation, joining, adding and removing members want one"),
-		toggle("sign.history", &s.Sign.History, "reading messages over REST with the app's key wants one; without it only the master key may"),
-		toggle("sign.blacklist", &s.Sign.Blacklist, "blocking and unblocking want one"),
+		toggle("sign.login", &s.Sign.Login, "signing in wants a signature of the app's server; off: whoever knows the app's id signs in as anybody"),
+		toggle("sign.conversation", &s.Sign.Conversation, "making a conversation, joining, adding and removing members want a signature"),
+		toggle("sign.history", &s.Sign.History, "reading messages over REST with the app's key wants a signature; off: only the master key may read them"),
+		toggle("sign.blacklist", &s.Sign.Blacklist, "blocking and unblocking want a signature"),
 		toggle("sign.loose", &s.Sign.Loose, "a signature to make a conversation may leave out the members; it is then as good as one to sign in"),
 		duration("rest.sign-age", &s.REST.SignAge, bounds{"10m", 0, 24 * time.Hour}, "how old a digest of the master key in X-LC-Sign may be; 0: any age"),
 	}
@@ -177,6 +178,7 @@ func (s *Settings) features() []setting {
 		toggle("blacklist", &s.Allow.Blacklist, "conversations can block users, and users conversations"),
 		toggle("edit", &s.Allow.Edit, "senders may change their messages"),
 		toggle("recall", &s.Allow.Recall, "senders may recall their messages"),
+		toggle("closed", &s.Allow.Closed, "LeanMessage SDKs are refused: for an app whose users all sign in with Quorate's own tokens"),
 		toggle("strict-ids", &s.Allow.StrictIDs, "ids of users are letters, digits, _ and - and do not begin with a digit"),
 		toggle("private-queries", &s.Allow.PrivateQueries, "queries of users find no conversation that they are not in, but for chat rooms and services"),
 		origins("origins", &s.Allow.Origins, "web pages that may open a WebSocket"),
@@ -216,8 +218,8 @@ func (s *Settings) rates() []setting {
 		number("rate.history", &s.Rate.History, limits{120, 0, most}, "times that a user may read messages in a minute; 0: any number"),
 		number("rate.other", &s.Rate.Other, limits{30, 0, most}, "other commands that a user may give in a minute; 0: any number"),
 		number("rest.rate", &s.REST.PerMinute, limits{0, 0, most}, "messages sent, edited and recalled over REST in a minute (LeanCloud: 1800); 0: any number"),
-		number("rest.rate-subscribers", &s.REST.Subscribers, limits{0, 0, most}, "the same, for messages to all subscribers of services (LeanCloud: 30); 0: any number"),
-		number("rest.rate-broadcasts", &s.REST.Broadcasts, limits{0, 0, most}, "the same, for messages to all users (LeanCloud: 10); 0: any number"),
+		number("rest.rate-subscribers", &s.REST.Subscribers, limits{0, 0, most}, "messages to all subscribers of services over REST in a minute (LeanCloud: 30); 0: any number"),
+		number("rest.rate-broadcasts", &s.REST.Broadcasts, limits{0, 0, most}, "messages to all users over REST in a minute (LeanCloud: 10); 0: any number"),
 	}
 }
 
@@ -274,8 +276,20 @@ type bounds struct {
 	least, most time.Duration
 }
 
+// shortly writes a time without the zeros that Go's has: 24h, not 24h0m0s.
+func shortly(d time.Duration) string {
+	text := d.String()
+	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = rest + "m"
+	}
+	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = rest + "h"
+	}
+	return text
+}
+
 func duration(name string, at *time.Duration, b bounds, help string) setting {
-	values := fmt.Sprintf("%v to %v", b.least, b.most)
+	values := shortly(b.least) + " to " + shortly(b.most)
 	return setting{Setting{settingPrefix + name, b.usual, values, help}, func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < b.least || d > b.most {

@@ -53,6 +53,9 @@ func (s *socket) bind(ctx context.Context, in *leanpb.GenericCommand) error {
 		return errNoApp
 	}
 	t := s.door.tenantOf(app)
+	if t.settings.Allow.Closed {
+		return errNoApp
+	}
 	if !t.settings.Allow.Origin(s.conn.Origin()) {
 		return errOrigin
 	}
@@ -111,6 +114,26 @@ type credentials struct {
 	issued    int64 // milliseconds; 0: nothing was
 	byToken   bool
 	reconnect bool
+}
+
+// check refuses who may not open a session, as his shard knows it.
+func (w *credentials) check(held *state.Sessions) error {
+	switch {
+	case held.Banned:
+		return errorf(CodeBlacklisted, "the app does not let the user sign in")
+	case w.issued != 0 && w.issued < held.ValidAfter:
+		return w.voided()
+	default:
+		return nil
+	}
+}
+
+// voided refuses what was made before the user was logged out.
+func (w *credentials) voided() error {
+	if w.byToken {
+		return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
+	}
+	return errorf(CodeSignatureFailed, "the user was logged out after the signature was made")
 }
 
 func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) error {
@@ -297,14 +320,8 @@ func (c opening) begin(ctx context.Context, who credentials) error {
 		return err
 	}
 	// It follows its log already: what happens from here on, it is pushed.
-	if held.Banned {
-		return errorf(CodeBlacklisted, "the app does not let the user sign in")
-	}
-	if who.issued != 0 && who.issued < held.ValidAfter {
-		if who.byToken {
-			return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
-		}
-		return errorf(CodeSignatureFailed, "the user was logged out after the signature was made")
+	if err := who.check(held); err != nil {
+		return err
 	}
 	if holder, ok := ask.Holder(held, c.tag); c.tag != "" && (!ok || holder.Session != c.name) {
 		return errorf(CodeSessionConflict, "another session has taken the tag")
@@ -340,16 +357,20 @@ func (c opening) follow(ctx context.Context, r tail.Request) error {
 }
 
 // takeTag takes the session's tag from whoever holds it. Who comes back does not
-// take it from another device.
+// take it from another device, nor does who was logged out.
 func takeTag(ctx context.Context, c *client, who credentials) error {
 	if who.tag == "" {
 		return nil
 	}
 	result, err := c.host().Change(ctx, state.Header{App: c.app, Actor: c.user}, &state.Login{
 		User: c.user, Tag: who.tag, Session: c.name, Node: c.host().Place(), Device: who.device, Reconnect: who.reconnect,
+		IssuedAt: who.issued,
 	})
 	if err != nil {
 		return err
+	}
+	if result.Refusal == state.SignedOut {
+		return who.voided()
 	}
 	if result.Refusal != state.None {
 		return sessionCodes.refused(result.Refusal, result.Text)
@@ -379,11 +400,8 @@ func (c opening) again(ctx context.Context, in *leanpb.GenericCommand, who crede
 	if err != nil {
 		return err
 	}
-	if held.Banned {
-		return errorf(CodeBlacklisted, "the app does not let the user sign in")
-	}
-	if who.issued != 0 && who.issued < held.ValidAfter {
-		return errorf(CodeSessionTokenExpired, "the user was logged out after the token was made")
+	if err := who.check(held); err != nil {
+		return err
 	}
 	r := &request{number: c.out.begin(true), in: in}
 	c.change(func(s *session) { s.say(in.GetSessionMessage()) })

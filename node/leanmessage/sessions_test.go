@@ -92,6 +92,16 @@ func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	p.wantClosed(CodeAppNotAvailable)
 }
 
+// TestAClosedAppIsUnknown: SDKs send no key, so an app that has no users among
+// them can shut them out.
+func TestAClosedAppIsUnknown(t *testing.T) {
+	p := newWorld(t, Options{}, "closed=on").dial()
+	if got := line(p.ask(opening1("tom"))); got != "error i=1 peer=tom 4100 APP_NOT_AVAILABLE" {
+		t.Errorf("a closed app: %s", got)
+	}
+	p.wantClosed(CodeAppNotAvailable)
+}
+
 func TestLM016_OtherOrigins(t *testing.T) {
 	w := newWorld(t, Options{}, "origins=https://example.com")
 	for origin, want := range map[string]string{
