@@ -56,18 +56,14 @@ func (c *testCluster) join(n *testNode) {
 	}
 }
 
-// mourners is a conversation whose member tom hears wills. The victim, a node that
-// will die, does not lead it.
-func (c *testCluster) mourners(t *testing.T, at, victim *testNode, member string) (id wire.ConversationID, wills chan client.Message, end func()) {
+// mourners is a conversation whose member tom hears wills.
+func (c *testCluster) mourners(t *testing.T, at *testNode, member string) (id wire.ConversationID, wills chan client.Message, end func()) {
 	t.Helper()
 	wills = make(chan client.Message, 10)
 	tom := c.dial("tom", at, func(o *client.Options) {
 		o.Handlers.Transient = func(m client.Message) { wills <- m }
 	})
 	v := mustCreate(t, tom, wire.UserID(member))
-	for c.leader(string(v.ID())) == victim { // what is transient may be lost with a leader
-		v = mustCreate(t, tom, wire.UserID(member))
-	}
 	if _, err := v.Subscribe(t.Context(), client.FromEnd); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +102,7 @@ func helloWithWill(t *testing.T, user string, id wire.ConversationID) *pb.Hello 
 func TestLM070_WillWhenEdgeAndLeaderDie(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		edge := c.leader("jerry")
-		id, wills, end := c.mourners(t, c.other(edge), edge, "jerry")
+		id, wills, end := c.mourners(t, c.other(edge), "jerry")
 		defer end()
 		c.rawDial(edge, helloWithWill(t, "jerry", id)).welcome()
 		c.crash(edge)
@@ -125,7 +121,7 @@ func TestLM070_WillWhenEdgeAndLeaderDie(t *testing.T) {
 func TestLM070_WillOfANodeThatIsBackAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		edge := c.other(c.leader("jerry"))
-		id, wills, end := c.mourners(t, c.other(edge), edge, "jerry")
+		id, wills, end := c.mourners(t, c.other(edge), "jerry")
 		defer end()
 		c.rawDial(edge, helloWithWill(t, "jerry", id)).welcome()
 		time.Sleep(2 * edgeLease) // of the bubble's clock: the leader has looked around
@@ -150,7 +146,7 @@ func TestLM070_WillWhileTheLeaderDies(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
 		leader := c.leader("jerry")
 		edge := c.other(leader)
-		id, wills, end := c.mourners(t, c.other(leader, edge), leader, "jerry")
+		id, wills, end := c.mourners(t, c.other(leader, edge), "jerry")
 		defer end()
 		jerry := c.rawDial(edge, helloWithWill(t, "jerry", id))
 		jerry.welcome()
@@ -167,11 +163,40 @@ func TestLM070_WillWhileTheLeaderDies(t *testing.T) {
 	})
 }
 
+// TestLM070_WillWhileItsLeaderChanges: the shard of the conversation has a new
+// leader, which no edge has found yet, when the will is said there.
+func TestLM070_WillWhileItsLeaderChanges(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		id, wills, end := c.mourners(t, c.nodes[0], "jerry")
+		defer end()
+		for range 5 {
+			jerry := c.rawDial(c.nodes[1], helloWithWill(t, "jerry", id))
+			jerry.welcome()
+			leader := c.leader(string(id))
+			r, _ := leader.node.table().Route(wire.SlotOf(testApp, string(id)))
+			for _, n := range c.nodes {
+				n.node.shards.pauseOutbox(true)
+			}
+			if err := jerry.conn.Close(transport.CloseGoingAway, ""); err != nil {
+				t.Fatal(err)
+			}
+			c.awaitHeld("jerry", "left his will", func(s state.Sessions) bool { return s.Will == nil })
+			if err := leader.node.shards.get(r.Shard).replica.TransferLeadership(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range c.nodes {
+				n.node.shards.pauseOutbox(false)
+			}
+			wantWill(t, wills, "jerry")
+		}
+	})
+}
+
 // TestLM070_NoWill: who signs out leaves none, and nor does who has another
 // session on another node.
 func TestLM070_NoWill(t *testing.T) {
 	bubble(t, func(t *testing.T, c *testCluster) {
-		id, wills, end := c.mourners(t, c.nodes[0], nil, "jerry")
+		id, wills, end := c.mourners(t, c.nodes[0], "jerry")
 		defer end()
 		jerry := c.rawDial(c.nodes[1], helloWithWill(t, "jerry", id))
 		jerry.welcome()
