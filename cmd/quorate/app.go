@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/quorate/quorate/node"
@@ -30,7 +31,7 @@ func (appShowCmd) Help() string {
 
 // Run shows the app.
 func (c *appShowCmd) Run(ctx context.Context, e *env) error {
-	return c.ask(ctx, e, question{method: http.MethodGet, path: "/v1/app"}, c.JSON)
+	return c.ask(ctx, e, question{method: http.MethodGet, path: "/v1/app"}, c.JSON, func(string) bool { return true })
 }
 
 type appSetCmd struct {
@@ -43,7 +44,7 @@ type appSetCmd struct {
 func (appSetCmd) Help() string {
 	return `Example: quorate app set leanmessage.edit=on leanmessage.recall=on
 
-"quorate app show" lists the settings. A change is seen by all nodes at once; users who are signed in see it when they sign in again.`
+"quorate app show" lists the settings; those that are changed here are printed. A change is seen by all nodes at once; users who are signed in see it when they sign in again.`
 }
 
 // Run changes the settings.
@@ -51,7 +52,7 @@ func (c *appSetCmd) Run(ctx context.Context, e *env) error {
 	if err := door.CheckSettings(c.Settings); err != nil {
 		return misused("%v", err)
 	}
-	return c.ask(ctx, e, question{http.MethodPatch, "/v1/app", node.AppChange{Settings: c.Settings}}, c.JSON)
+	return c.ask(ctx, e, question{http.MethodPatch, "/v1/app", node.AppChange{Settings: c.Settings}}, c.JSON, named(c.Settings))
 }
 
 type appCreateCmd struct {
@@ -63,7 +64,7 @@ type appCreateCmd struct {
 
 // Help is what --help adds.
 func (appCreateCmd) Help() string {
-	return "It wants the master key of some app of the cluster. The new keys are printed now and never again."
+	return "It wants the master key of some app of the cluster. The new keys are printed now and never again: keep them.\n\nThe other commands go on with the app of the profile. For the new one, set QUORATE_APP, QUORATE_KEY and QUORATE_MASTER_KEY."
 }
 
 // Run makes the app.
@@ -71,11 +72,16 @@ func (c *appCreateCmd) Run(ctx context.Context, e *env) error {
 	if err := door.CheckSettings(c.Settings); err != nil {
 		return misused("%v", err)
 	}
-	return c.ask(ctx, e, question{http.MethodPost, "/v1/apps", node.NewApp{Name: c.Name, Settings: c.Settings}}, c.JSON)
+	return c.ask(ctx, e, question{http.MethodPost, "/v1/apps", node.NewApp{Name: c.Name, Settings: c.Settings}}, c.JSON, named(c.Settings))
 }
 
-// ask asks for an app and prints it.
-func (c connection) ask(ctx context.Context, e *env, q question, asJSON bool) error {
+// named picks the settings that somebody has named.
+func named(settings map[string]string) func(name string) bool {
+	return func(name string) bool { _, ok := settings[name]; return ok }
+}
+
+// ask asks for an app and prints it, with those of its settings that show picks.
+func (c connection) ask(ctx context.Context, e *env, q question, asJSON bool, show func(name string) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	p, err := c.profile()
@@ -89,10 +95,10 @@ func (c connection) ask(ctx context.Context, e *env, q question, asJSON bool) er
 	if asJSON {
 		return e.printJSON(a)
 	}
-	return e.printApp(&a)
+	return e.printApp(&a, show)
 }
 
-func (e *env) printApp(a *node.AppInfo) error {
+func (e *env) printApp(a *node.AppInfo, show func(name string) bool) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "app\t%s\n", a.ID)
 	if a.Name != "" {
@@ -101,18 +107,42 @@ func (e *env) printApp(a *node.AppInfo) error {
 	if a.Key != "" {
 		fmt.Fprintf(w, "key\t%s\nmaster key\t%s\n", a.Key, a.MasterKey)
 	}
-	fmt.Fprintln(w, "\nSETTING\tVALUE\tDEFAULT\tVALUES\tMEANING")
+	if err := w.Flush(); err != nil {
+		return err
+	}
 	others := maps.Clone(a.Settings)
 	for _, s := range door.SettingsList() {
-		value, ok := others[s.Name]
-		if !ok {
-			value = "-"
-		}
+		value, set := others[s.Name]
 		delete(others, s.Name)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, value, s.Default, s.Values, s.Help)
+		if show(s.Name) {
+			fmt.Fprint(e.stdout, "\n", settingText(s, value, set))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(others)) { // of newer nodes
-		fmt.Fprintf(w, "%s\t%s\t?\t?\t?\n", name, others[name])
+		fmt.Fprintf(e.stdout, "\n%s = %s\n", name, others[name])
 	}
-	return w.Flush()
+	return nil
+}
+
+// settingText is a setting in lines that a terminal has room for.
+func settingText(s door.Setting, value string, set bool) string {
+	const width, indent = 76, "   "
+	values := s.Values
+	if set {
+		values += "; default " + s.Default
+	} else {
+		value = s.Default
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s = %s\n", s.Name, value)
+	line := indent
+	for _, word := range strings.Fields(s.Help + " (" + values + ")") {
+		if len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line = indent
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
+	return b.String()
 }
