@@ -227,6 +227,22 @@ func TestLM007_TheSameDeviceReplacesItselfSilently(t *testing.T) {
 	dead.wantSilence()
 }
 
+// TestLM014_WhoWasLoggedOutTakesNoTag: what he shows is void before it has done
+// anything to who has signed in since.
+func TestLM014_WhoWasLoggedOutTakesNoTag(t *testing.T) {
+	w := newWorld(t, Options{})
+	st := w.dial().open("tom", withTag("mobile", "d1")).GetSessionMessage().GetSt()
+	w.pass(time.Second)
+	w.app(&state.Kick{User: "tom"})
+	holder := w.dial()
+	holder.open("tom", withTag("mobile", "d2"))
+	insists := func(m *leanpb.SessionCommand) { m.R = new(false) }
+	if got := line(w.dial().ask(opening1("tom", withToken(st), insists))); got != "error i=1 peer=tom 4112 SESSION_TOKEN_EXPIRED" {
+		t.Errorf("the token of before the logout: %s", got)
+	}
+	holder.wantSilence()
+}
+
 func TestLM014_AKickSaysWhy(t *testing.T) {
 	w := newWorld(t, Options{})
 	p, other := w.dial(), w.dial()
