@@ -22,6 +22,10 @@ func TestAppMisuse(t *testing.T) {
 		{"--app-setting: there is no setting", []string{"dev", "--app-setting", "x=y"}},
 		{"no server is known", []string{"app", "set", "leanmessage.edit="}},
 		{"no server is known", []string{"app", "show"}},
+		{`Run "quorate app set --help"`, []string{"app", "set"}},
+		{`Run "quorate user ban --help"`, []string{"user", "ban"}},
+		{`Run "quorate --help"`, []string{"use"}},
+		{"the user's id", []string{"user", "ban", ""}},
 	} {
 		code, out, errs := try(t, c.args...)
 		if code != exitMisused || out != "" || !strings.Contains(errs, c.want) {

@@ -62,7 +62,8 @@ func (e *env) printStatus(s *node.Status) error {
 		state := "up"
 		switch {
 		case !n.Up:
-			state = "down"
+			fmt.Fprintf(w, "%s\tdown\t-\t-\t-\t-\t%s\t%s\n", n.ID, n.HTTP, n.QUIC)
+			continue
 		case n.StorageFull:
 			state = "storage full"
 		}
@@ -162,7 +163,9 @@ func (p profile) ask(ctx context.Context, q question, into any) error {
 		if errors.As(err, new(*misuseError)) {
 			return err // others would say the same
 		}
-		errs = errors.Join(errs, err)
+		if errs == nil || errs.Error() != err.Error() {
+			errs = errors.Join(errs, err)
+		}
 	}
 	if errs == nil {
 		return misused("none of the servers speaks HTTP: give one as http://host:port")
@@ -215,6 +218,8 @@ func (p profile) call(ctx context.Context, hc *http.Client, base string, q quest
 		return nil, fmt.Errorf("read the answer of %s: %w", base, err)
 	case resp.StatusCode == http.StatusBadRequest:
 		return nil, misused("%s", reason(answer))
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, fmt.Errorf("the nodes know no app %s with this master key", p.App)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("ask %s: %s: %s", base+q.path, resp.Status, reason(answer))
 	}

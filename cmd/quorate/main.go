@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	if err != nil {
 		e.say("quorate: %v", err)
-		e.say(`Run "quorate --help" for what there is.`)
+		e.say(`Run "%s --help" for what there is.`, meant(err))
 		return exitMisused
 	}
 	err = parsed.Run()
@@ -114,4 +114,15 @@ func (e *misuseError) Error() string { return e.text }
 
 func misused(format string, args ...any) error {
 	return &misuseError{fmt.Sprintf(format, args...)}
+}
+
+// meant returns the command that somebody called wrongly.
+func meant(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) {
+		if n := wrong.Context.Selected(); n != nil {
+			return n.FullPath()
+		}
+	}
+	return "quorate"
 }

@@ -88,7 +88,7 @@ func writeSecret(path string, text []byte) error {
 type connection struct {
 	Server []string `help:"Servers: quic://, ws:// or http:// with host and port; several make it go on when one dies." env:"QUORATE_SERVER" placeholder:"URL"`
 	App    string   `help:"App id." env:"QUORATE_APP" placeholder:"ID"`
-	Key    string   `help:"App key, or in QUORATE_MASTER_KEY the master key. A command line shows it to others on this machine: better use the environment." env:"QUORATE_KEY" placeholder:"KEY"`
+	Key    string   `help:"App key; the master key is taken from QUORATE_MASTER_KEY alone. A command line shows it to others on this machine: better use the environment." env:"QUORATE_KEY" placeholder:"KEY"`
 	CA     string   `help:"File with the certificate authority of the servers (PEM)." placeholder:"FILE" type:"existingfile" env:"QUORATE_CA"`
 }
 

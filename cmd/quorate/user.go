@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/quorate/quorate/node"
+	"github.com/quorate/quorate/wire"
 )
 
 type userCmd struct {
@@ -39,6 +40,9 @@ func (c *userUnbanCmd) Run(ctx context.Context, e *env) error {
 }
 
 func (f *userFlags) ban(ctx context.Context, e *env, method string) error {
+	if err := wire.ValidID(f.User); err != nil {
+		return misused("the user's id %v", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	p, err := f.profile()
