@@ -9,7 +9,8 @@ import (
 	"github.com/quorate/quorate/wire"
 )
 
-// TemporaryPrefix begins the ids of temporary conversations, as clients know them.
+// TemporaryPrefix begins the ids of temporary conversations, as clients know them:
+// what is stored has none.
 const TemporaryPrefix = "_tmp:"
 
 // ShownID returns a conversation's id as clients know it.

@@ -7,30 +7,24 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
 )
-
-// temporaryPrefix marks the ids of temporary conversations, here and nowhere
-// else: what is stored has none.
-const temporaryPrefix = "_tmp:"
 
 // shownID is a conversation's id as clients know it.
 func shownID(id wire.ConversationID, preset state.Preset) string {
 	if service, isThread := state.ServiceOf(id); isThread {
 		return string(service)
 	}
-	if preset == state.PresetTemporary {
-		return temporaryPrefix + string(id)
-	}
-	return string(id)
+	return leandoc.ShownID(id, preset)
 }
 
 // storedID is the id of what clients call cid. It may be no valid id: what stands
 // behind services has no cid.
 func storedID(cid string) wire.ConversationID {
-	id := wire.ConversationID(strings.TrimPrefix(cid, temporaryPrefix))
+	id, _ := leandoc.StoredID(cid)
 	if _, isThread := state.ServiceOf(id); isThread || id == state.BroadcastLog {
 		return ""
 	}
@@ -38,10 +32,7 @@ func storedID(cid string) wire.ConversationID {
 }
 
 // isTemporary tells whether a cid is that of a temporary conversation.
-func isTemporary(cid string) bool { return strings.HasPrefix(cid, temporaryPrefix) }
-
-// recalledBody is what is shown of a message that was taken back.
-const recalledBody = `{"_lctype":-127}`
+func isTemporary(cid string) bool { return strings.HasPrefix(cid, leandoc.TemporaryPrefix) }
 
 // isBinary tells whether a message is shown as bytes.
 func isBinary(m *state.Message) bool { return m.ContentType == ask.BinaryContent && !m.Recalled }
@@ -49,7 +40,7 @@ func isBinary(m *state.Message) bool { return m.ContentType == ask.BinaryContent
 // textOf is what is shown of a message that is no bytes.
 func textOf(m *state.Message) string {
 	if m.Recalled {
-		return recalledBody
+		return ask.RecalledBody
 	}
 	return string(m.Body)
 }

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/node/ask"
+	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -29,7 +30,7 @@ func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (
 	if err := wire.ValidID(target); err != nil {
 		return nil, errorf(CodeMembershipRequired, "the client id %v", err)
 	}
-	role, ok := roleNamed(m.GetInfo().GetRole())
+	role, ok := leandoc.RoleNamed(m.GetInfo().GetRole())
 	switch {
 	case !ok:
 		return nil, errorf(CodeUnknownRole, "there is no role %q", m.GetInfo().GetRole())
@@ -50,7 +51,7 @@ func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (
 	if r.Refusal != state.None {
 		return nil, memberCodes.refused(r.Refusal, r.Text)
 	}
-	info := &leanpb.ConvMemberInfo{Pid: proto.String(target), Role: proto.String(roleOf(role))}
+	info := &leanpb.ConvMemberInfo{Pid: proto.String(target), Role: proto.String(leandoc.RoleName(role))}
 	info.InfoId = m.GetInfo().InfoId
 	reply := &leanpb.ConvCommand{Cid: proto.String(string(id)), Info: info}
 	if r.Timestamp != 0 {

@@ -200,26 +200,5 @@ func (c convs) failure(users []wire.UserID, o outcome) error {
 	return &Error{Code: int(first.GetCode()), Reason: first.GetReason(), Detail: first.GetDetail(), Pids: first.GetPids()}
 }
 
-// roleOf and roleNamed translate roles.
-func roleOf(r state.Role) string {
-	switch r {
-	case state.RoleOwner:
-		return "Owner"
-	case state.RoleManager:
-		return "Manager"
-	default:
-		return "Member"
-	}
-}
-
-func roleNamed(name string) (state.Role, bool) {
-	for _, r := range []state.Role{state.RoleMember, state.RoleManager, state.RoleOwner} {
-		if roleOf(r) == name {
-			return r, true
-		}
-	}
-	return state.RoleNone, false
-}
-
 // isoTime writes a time as the dialect does.
 func isoTime(millis int64) *string { return proto.String(leandoc.Time(millis)) }

@@ -73,7 +73,7 @@ func (c mover) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
 	case leandoc.OpUpdated:
 		m.Attr, m.AttrModified = jsonObject(e.Sent), jsonObject(e.Changed)
 	case leandoc.OpMemberInfo:
-		m.Info = &leanpb.ConvMemberInfo{Pid: proto.String(string(e.Member)), Role: proto.String(roleOf(e.Role))}
+		m.Info = &leanpb.ConvMemberInfo{Pid: proto.String(string(e.Member)), Role: proto.String(leandoc.RoleName(e.Role))}
 	default:
 	}
 	push.ConvMessage = m

@@ -217,7 +217,7 @@ func (s form) one(e *ask.EventIn, now int64) map[string]any {
 	case leandoc.OpUpdated:
 		o["attr"], o["attrModified"] = s.document(e.Sent), s.document(e.Changed)
 	case leandoc.OpMemberInfo:
-		o["info"] = map[string]any{"pid": e.Member, "role": roleName(e.Role)}
+		o["info"] = map[string]any{"pid": e.Member, "role": leandoc.RoleName(e.Role)}
 	default:
 	}
 	if e.Preset == state.PresetTemporary {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -13,31 +14,6 @@ import (
 type memberInfo struct {
 	Client string `json:"clientId"`
 	Role   string `json:"role"`
-}
-
-// roleNames are the roles that can be given, by their names.
-func roleOf(name string) (state.Role, bool) {
-	switch name {
-	case "Member":
-		return state.RoleMember, true
-	case "Manager":
-		return state.RoleManager, true
-	case "Owner":
-		return state.RoleOwner, true
-	default:
-		return state.RoleNone, false
-	}
-}
-
-func roleName(r state.Role) string {
-	switch r {
-	case state.RoleManager:
-		return "Manager"
-	case state.RoleOwner:
-		return "Owner"
-	default:
-		return "Member"
-	}
 }
 
 // infoID is the id of the row that says a member's role.
@@ -99,7 +75,7 @@ func (q membersRequest) setRole(info string, m memberInfo) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	role, ok := roleOf(m.Role)
+	role, ok := leandoc.RoleNamed(m.Role)
 	if !ok {
 		return nil, wrong(codeUnknownRole, "role is %q, want Member, Manager or Owner", m.Role)
 	}
@@ -151,7 +127,7 @@ func infoRows(id wire.ConversationID, all []state.Member, wanted func(m *state.M
 	rows := []infoRow{}
 	for i := range all {
 		m := &all[i]
-		if role := roleName(m.Role); m.Role > state.RoleMember && wanted(m, role) {
+		if role := leandoc.RoleName(m.Role); m.Role > state.RoleMember && wanted(m, role) {
 			rows = append(rows, infoRow{ID: infoID(id, m.User), Conversation: id, Client: m.User, Role: role})
 		}
 	}
