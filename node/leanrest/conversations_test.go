@@ -63,7 +63,11 @@ func TestLM105_Create(t *testing.T) {
 		t.Errorf("unique: %+v, then %+v", first, again)
 	}
 	w.master(post, "/1.2/rtm/conversations", `{"m":[""]}`).no(http.StatusBadRequest, 1)
-	w.master(post, "/1.2/rtm/conversations", `{"m":5}`).no(http.StatusBadRequest, 107)
+	typed := w.master(post, "/1.2/rtm/conversations", `{"m":5}`)
+	typed.no(http.StatusBadRequest, 107)
+	if !strings.Contains(typed.text, "m is of the wrong type: number, want array") {
+		t.Errorf("the members are a number: %s, want words for somebody who writes JSON", typed.text)
+	}
 	w.master(post, "/1.2/rtm/conversations", `{"unique":true}`).no(http.StatusBadRequest, 1)
 }
 

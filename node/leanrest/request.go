@@ -10,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -56,7 +57,11 @@ func (h *handler) admit(r *http.Request, way route) (*request, error) {
 		needed = leansign.Master
 	}
 	if q.role < needed {
-		return nil, &failure{status: http.StatusForbidden, code: codeForbidden, text: "this wants the app's master key"}
+		text := "this wants the app's master key"
+		if way.need == needOpen {
+			text += ", or that the app sets leanmessage.rest.open"
+		}
+		return nil, &failure{status: http.StatusForbidden, code: codeForbidden, text: text}
 	}
 	if err := h.rates.take(q.app.ID, way.family, q.settings.REST, h.host.Millis()); err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (q *request) identify() error {
 		q.role = keys.Signed(sign, q.host.Millis())
 	}
 	if !known || id == "" || q.role == leansign.Nobody {
-		return &failure{status: http.StatusUnauthorized, code: codeUnauthorized, text: "send X-LC-Id, and X-LC-Key or X-LC-Sign of this app"}
+		return &failure{status: http.StatusUnauthorized, code: codeUnauthorized, text: "there is no app with this X-LC-Id and X-LC-Key (the master key is followed by ,master) or X-LC-Sign"}
 	}
 	return nil
 }
@@ -175,10 +180,30 @@ func (q *request) decode(into any) error {
 	if len(q.body) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(q.body, into); err != nil {
+	err := json.Unmarshal(q.body, into)
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return wrong(codeJSON, "%s is of the wrong type: %s, want %s", e.Field, e.Value, jsonType(e.Type.Kind()))
+	}
+	if err != nil {
 		return wrong(codeJSON, "the body is not as it should be: %v", err)
 	}
 	return nil
+}
+
+// jsonType is what people who write JSON call a type.
+func jsonType(k reflect.Kind) string {
+	switch k {
+	case reflect.String:
+		return "string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.Map, reflect.Struct:
+		return "object"
+	default:
+		return "number"
+	}
 }
 
 // parameter returns a value of the query.
