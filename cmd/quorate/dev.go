@@ -33,7 +33,7 @@ type devCmd struct {
 
 // Help is what --help adds.
 func (devCmd) Help() string {
-	return `Each node is a process of its own, with its data in DIR/n1, DIR/n2, …; Ctrl-C stops all of them. An app with keys is made for you, and the profile is written, so that the other commands find the cluster.
+	return `Each node is a process of its own, with its data in DIR/n1, DIR/n2, …; Ctrl-C stops all of them. An app with keys is made for you, and the profile is written, so that the other commands find the cluster that was started last; to have several, give each terminal a file of its own in QUORATE_PROFILE.
 
 A node that dies is not started again by itself. "quorate serve --config DIR/n2/quorate.toml" does that.`
 }
@@ -55,6 +55,11 @@ func (c *devCmd) Run(ctx context.Context, e *env) error {
 	if err := door.CheckSettings(c.AppSettings); err != nil {
 		return misused("--app-setting: %v", err)
 	}
+	lock, err := lockDev(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
 	layout, err := prepareDev(c)
 	if err != nil {
 		return err

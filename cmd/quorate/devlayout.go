@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/BurntSushi/toml"
 
@@ -58,12 +59,27 @@ type devPlace struct {
 	client, peer, gossip string
 }
 
+// lockDev makes the directory and keeps others from running a cluster in it:
+// they would write other configurations under the nodes. It ends with the file,
+// or the process.
+func lockDev(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory %s: %w", dir, err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock of %s: %w", dir, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("another \"quorate dev\" runs the cluster in %s: stop it, or choose another --dir", dir)
+	}
+	return f, nil
+}
+
 // prepareDev makes what is not there, and the configuration anew: ports and
 // certificates may have changed.
 func prepareDev(c *devCmd) (*devLayout, error) {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory %s: %w", c.Dir, err)
-	}
 	l := &devLayout{dir: c.Dir, web: c.Web}
 	if err := l.loadSecrets(c); err != nil {
 		return nil, err
