@@ -18,7 +18,7 @@ build:
 	$(GO) build -buildvcs=auto -o $(BIN)/quorate ./cmd/quorate
 
 run: build
-	$(BIN)/quorate dev --dir data/dev
+	$(BIN)/quorate dev --dir data/dev $(ARGS)
 
 # Each part says how long it took.
 test:
