@@ -59,7 +59,7 @@ func (c convs) block(ctx context.Context, m *leanpb.BlacklistCommand, undo bool)
 
 func (c convs) mayBlock() error {
 	if !c.tenant().settings.Allow.Blacklist {
-		return errorf(CodeBlacklistDisabled, "the app has no blacklists")
+		return errorf(CodeBlacklistDisabled, "the app has no blacklists: see the setting leanmessage.blacklist")
 	}
 	return nil
 }

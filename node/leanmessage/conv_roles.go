@@ -17,7 +17,7 @@ func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (
 	m := in.GetConvMessage()
 	settings := &c.tenant().settings
 	if !settings.Allow.Roles {
-		return nil, errorf(CodeMemberInfoDisabled, "the app has no roles")
+		return nil, errorf(CodeMemberInfoDisabled, "the app has no roles: see the setting leanmessage.roles")
 	}
 	id, err := c.changeable(ctx, m.GetCid())
 	if err != nil {

@@ -57,9 +57,9 @@ func (c sending) patch(ctx context.Context, p *leanpb.PatchItem, allow door.Allo
 	id := services(c).within(storedID(p.GetCid()))
 	switch {
 	case p.GetRecall() && !allow.Recall:
-		return 0, &Error{Code: CodeRecallDisabled}
+		return 0, errorf(CodeRecallDisabled, "the app does not recall messages: see the setting leanmessage.recall")
 	case !p.GetRecall() && !allow.Edit:
-		return 0, &Error{Code: CodeEditDisabled}
+		return 0, errorf(CodeEditDisabled, "the app does not edit messages: see the setting leanmessage.edit")
 	case wire.ValidID(string(id)) != nil:
 		return 0, errorf(CodeInvalidTarget, "the conversation's id is none")
 	case wire.ValidID(p.GetMid()) != nil || !isAt(id, p):
