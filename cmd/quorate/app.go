@@ -136,7 +136,7 @@ func settingText(s door.Setting, value string, set bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s = %s\n", s.Name, value)
 	line := indent
-	for _, word := range strings.Fields(s.Help + " (" + values + ")") {
+	for word := range strings.FieldsSeq(s.Help + " (" + values + ")") {
 		if len(line)+1+len(word) > width {
 			b.WriteString(line + "\n")
 			line = indent

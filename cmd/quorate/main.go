@@ -118,8 +118,7 @@ func misused(format string, args ...any) error {
 
 // meant returns the command that somebody called wrongly.
 func meant(err error) string {
-	var wrong *kong.ParseError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok {
 		if n := wrong.Context.Selected(); n != nil {
 			return n.FullPath()
 		}
