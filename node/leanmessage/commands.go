@@ -51,6 +51,7 @@ type starter func(ctx context.Context, c *client, in *leanpb.GenericCommand, don
 type command struct {
 	handle handler
 	start  starter
+	large  bool // the reply of handle may be large
 }
 
 // allCommands merges the tables of the groups.
@@ -127,6 +128,10 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 	}
 	c.host().Go(func(context.Context) {
 		defer s.mend(done)
+		if todo.large {
+			s.page(ctx, done, func() { done(todo.handle(ctx, c, in)) })
+			return
+		}
 		done(todo.handle(ctx, c, in))
 	})
 }

@@ -28,7 +28,7 @@ func conversationCommands() map[op]command {
 		{conv, leanpb.OpType_update}:             {handle: ofConvs(updateConversation)},
 		{conv, leanpb.OpType_mute}:               {handle: ofConvs(muteConversation)},
 		{conv, leanpb.OpType_unmute}:             {handle: ofConvs(unmuteConversation)},
-		{conv, leanpb.OpType_query}:              {handle: ofConvs(queryConversations)},
+		{conv, leanpb.OpType_query}:              {handle: ofConvs(queryConversations), large: true},
 		{conv, leanpb.OpType_count}:              {handle: ofConvs(countMembers)},
 		{conv, leanpb.OpType_members}:            {handle: ofConvs(listMembers)},
 		{conv, leanpb.OpType_is_member}:          {handle: ofConvs(isMember)},

@@ -107,6 +107,7 @@ type Door struct {
 	lastID   atomic.Uint64 // of sessions
 	acks     acks
 	rates    rates
+	paging   paging
 	faults   atomic.Int64 // commands that have panicked
 
 	mu      sync.Mutex
@@ -119,7 +120,7 @@ func New(host door.Host, opts Options) *Door {
 	return &Door{
 		host: host, opts: opts.withDefaults(), commands: allCommands(), entries: allTranslators(),
 		sockets: map[*socket]struct{}{}, tenants: map[wire.AppID]*tenant{},
-		acks: acks{host: host},
+		acks: acks{host: host}, paging: paging{places: make(chan struct{}, maxPaging)},
 	}
 }
 

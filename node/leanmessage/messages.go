@@ -14,8 +14,8 @@ func messageCommands() map[op]command {
 		{cmd: leanpb.CommandType_direct}:                  {start: direct},
 		{cmd: leanpb.CommandType_ack}:                     {start: acknowledge},
 		{cmd: leanpb.CommandType_read}:                    {start: read},
-		{cmd: leanpb.CommandType_logs}:                    {handle: logs},
-		{leanpb.CommandType_logs, leanpb.OpType_open}:     {handle: logs}, // so say some clients
+		{cmd: leanpb.CommandType_logs}:                    {handle: logs, large: true},
+		{leanpb.CommandType_logs, leanpb.OpType_open}:     {handle: logs, large: true}, // so say some clients
 		{leanpb.CommandType_patch, leanpb.OpType_modify}:  {handle: modify},
 		{leanpb.CommandType_conv, leanpb.OpType_max_read}: {handle: maxRead},
 	}

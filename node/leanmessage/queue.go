@@ -36,6 +36,7 @@ type writer struct {
 	opts    *Options
 	ended   func() // called when the socket closes
 	catchUp func() // has the sessions catch up, once there is room
+	paging  *paging
 	writers sync.WaitGroup
 
 	mu sync.Mutex
@@ -80,6 +81,7 @@ func (w *writer) queueLocked(m transport.LeanMessage) {
 	w.q.messages = append(w.q.messages, m)
 	w.q.bytes += m.Len()
 	w.q.unsent += m.Len()
+	w.paging.unsent.Add(int64(m.Len()))
 	w.startLocked()
 }
 
@@ -176,6 +178,7 @@ func (w *writer) writeBatch(batch []transport.LeanMessage, size int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.q.unsent -= size
+	w.paging.unsent.Add(-int64(size))
 	w.wakeLocked()
 	if cap(batch) <= 64 { // a burst's slice is not kept for the idle time after it
 		w.q.spare = batch[:0]

@@ -24,6 +24,7 @@ type socket struct {
 	door    *Door
 	offline bool                   // it wants the messages it has missed, not how many they are
 	places  chan struct{}          // one for each command that is being done
+	pages   chan struct{}          // one for each of them whose reply may be large
 	steps   sync.WaitGroup         // what the reading goroutine has done elsewhere
 	tenant  atomic.Pointer[tenant] // the app that it is bound to, once it is
 
@@ -39,11 +40,11 @@ type socket struct {
 
 func newSocket(d *Door, conn Conn) *socket {
 	s := &socket{
-		door: d, places: make(chan struct{}, d.opts.MaxInFlight),
+		door: d, places: make(chan struct{}, d.opts.MaxInFlight), pages: make(chan struct{}, socketPages),
 		offline: conn.Subprotocol() == transport.LeanProtobuf1 || conn.Subprotocol() == transport.LeanBase641,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.writer = writer{conn: conn, opts: &d.opts, ended: s.end, catchUp: s.catchUp}
+	s.writer = writer{conn: conn, opts: &d.opts, ended: s.end, catchUp: s.catchUp, paging: &d.paging}
 	return s
 }
 
