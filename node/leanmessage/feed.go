@@ -25,7 +25,8 @@ type feed struct {
 	awaited *awaited      // guarded by mu; nil: nothing is replayed
 	settled chan struct{} // closed when the session follows what its user is in
 	once    sync.Once     // closes it
-	resumes atomic.Int32  // how often the session is to be brought up to date; the first one does it
+	room    roomTurn
+	resumes atomic.Int32 // how often the session is to be brought up to date; the first one does it
 }
 
 // followed is what a session knows of one log. Its fields are guarded by the

@@ -2,6 +2,7 @@ package leanmessage
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/quorate/quorate/node/tail"
@@ -13,10 +14,39 @@ import (
 // cut off: the app may set less.
 const roomGrace = 30 * time.Minute
 
+// roomTurn is a session's turn to come into a chat room or out of it. What the
+// user's shard says of his room is as old as the question: so one is asked, changed
+// and followed at a time.
+type roomTurn struct {
+	mu   sync.Mutex
+	free chan struct{} // guarded by mu; nil until it is taken first: few sessions are ever in a room
+}
+
+// take waits for the turn, and returns what ends it.
+func (t *roomTurn) take(ctx context.Context) (end func(), err error) {
+	t.mu.Lock()
+	if t.free == nil {
+		t.free = make(chan struct{}, 1)
+	}
+	free := t.free
+	t.mu.Unlock()
+	select {
+	case free <- struct{}{}:
+		return func() { <-free }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // enterRoom brings the session into a chat room, and out of the one that it was
 // in: one is in a room while one follows it. The user's shard remembers it, for
 // when the session is lost.
 func (c *client) enterRoom(ctx context.Context, id wire.ConversationID) error {
+	end, err := c.feed.room.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	r, err := c.host().Change(ctx, c.header(ctx), &state.EnterRoom{
 		User: c.user, Conversation: id, Session: c.name, Node: c.host().Place(),
 	})
@@ -37,6 +67,11 @@ func (c *client) enterRoom(ctx context.Context, id wire.ConversationID) error {
 
 // leaveRoom takes the session out of a chat room.
 func (c *client) leaveRoom(ctx context.Context, id wire.ConversationID) error {
+	end, err := c.feed.room.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	r, err := c.host().Change(ctx, c.header(ctx), &state.LeaveRoom{User: c.user, Conversation: id})
 	switch {
 	case err != nil:
@@ -84,14 +119,20 @@ func roomChanged(c *client, _ *tail.Batch, e *state.Entry) []outgoing {
 	return nil
 }
 
-// leaveOldRooms asks which room the user is in, since he may have come back, and
+// leaveOldRooms has the session out of the rooms that its user is not in any more.
+func (c rooming) leaveOldRooms(ctx context.Context) { mover(c).insist(ctx, c.followNoOther) }
+
+// followNoOther asks which room the user is in, since he may have come back, and
 // follows no other.
-func (c rooming) leaveOldRooms(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, c.door().opts.RequestTimeout)
-	defer cancel()
+func (c rooming) followNoOther(ctx context.Context) error {
+	end, err := c.feed.room.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
 	held, err := heldBy(ctx, c.client)
 	if err != nil {
-		return
+		return err
 	}
 	in := false
 	for _, l := range c.feed.all() {
@@ -107,4 +148,5 @@ func (c rooming) leaveOldRooms(ctx context.Context) {
 	if !in && c.now().inRoom {
 		c.change(func(s *session) { s.inRoom = false })
 	}
+	return nil
 }
