@@ -129,7 +129,7 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 	c.host().Go(func(context.Context) {
 		defer s.mend(done)
 		if todo.large {
-			s.page(ctx, done, func() { done(todo.handle(ctx, c, in)) })
+			s.paging.reply(ctx, s, done, func() { done(todo.handle(ctx, c, in)) })
 			return
 		}
 		done(todo.handle(ctx, c, in))

@@ -24,9 +24,9 @@ type paging struct {
 	unsent atomic.Int64  // bytes that wait to be written, of whatever
 }
 
-// page has a large reply made: few of a socket, and while the client takes what
+// reply has a large one made: few of a socket, and while the client takes what
 // was made before. done is for an error, when it is not made.
-func (s *socket) page(ctx context.Context, done func(*leanpb.GenericCommand, error), makes func()) {
+func (p *paging) reply(ctx context.Context, s *socket, done func(*leanpb.GenericCommand, error), makes func()) {
 	select {
 	case s.pages <- struct{}{}:
 	case <-ctx.Done():
@@ -38,7 +38,6 @@ func (s *socket) page(ctx context.Context, done func(*leanpb.GenericCommand, err
 		done(nil, context.Canceled)
 		return
 	}
-	p := &s.door.paging
 	select {
 	case p.places <- struct{}{}:
 	case <-ctx.Done():

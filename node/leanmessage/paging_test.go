@@ -26,7 +26,7 @@ func TestLargeRepliesWaitForTheReader(t *testing.T) {
 	var asked sync.WaitGroup
 	for range 10 {
 		asked.Go(func() {
-			s.page(ctx, func(*leanpb.GenericCommand, error) { refused.Add(1) }, func() {
+			w.door.paging.reply(ctx, s, func(*leanpb.GenericCommand, error) { refused.Add(1) }, func() {
 				made.Add(1)
 				s.queue(make([]byte, 1<<20))
 			})
