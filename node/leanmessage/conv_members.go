@@ -3,8 +3,6 @@ package leanmessage
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
@@ -119,7 +117,7 @@ func (c convs) membersChanged(o leanpb.OpType, change *memberChange, r state.Res
 		r.Timestamp = c.host().Millis()
 	}
 	return convReply(o, &leanpb.ConvCommand{
-		Cid: proto.String(string(change.id)), AllowedPids: done.allowed, FailedPids: done.failed, Udate: isoTime(r.Timestamp),
+		Cid: new(string(change.id)), AllowedPids: done.allowed, FailedPids: done.failed, Udate: isoTime(r.Timestamp),
 	}), nil
 }
 
@@ -152,7 +150,7 @@ func (c convs) inRoom(
 		return nil, memberCodes.failed(err)
 	}
 	return convReply(o, &leanpb.ConvCommand{
-		Cid: proto.String(string(change.id)), AllowedPids: []string{string(c.user)}, Udate: isoTime(c.host().Millis()),
+		Cid: new(string(change.id)), AllowedPids: []string{string(c.user)}, Udate: isoTime(c.host().Millis()),
 	}), nil
 }
 

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
@@ -88,7 +86,7 @@ func countMembers(ctx context.Context, c convs, in *leanpb.GenericCommand) (*lea
 		}
 		count = there.Count
 	}
-	return convReply(leanpb.OpType_result, &leanpb.ConvCommand{Cid: proto.String(cid), Count: proto.Int32(int32(count))}), nil
+	return convReply(leanpb.OpType_result, &leanpb.ConvCommand{Cid: new(cid), Count: new(int32(count))}), nil
 }
 
 // listMembers names some of who is in a chat room, or of a conversation's members.

@@ -1,8 +1,6 @@
 package leanmessage
 
 import (
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -54,26 +52,26 @@ func (c mover) eventPush(e *leandoc.Event, preset state.Preset) outgoing {
 	push := c.pushOf(leanpb.CommandType_conv, leanpb.OpType(leanpb.OpType_value[string(e.Op)]))
 	// The client asks for what it has missed since the newest time that it was
 	// told: that is the log's time, not this node's.
-	push.ServerTs, push.NotificationType = new(e.Stamp), proto.Int32(permanent)
-	m := &leanpb.ConvCommand{Cid: proto.String(shownID(e.Conversation, preset)), Udate: isoTime(e.Millis), M: names(e.Members)}
+	push.ServerTs, push.NotificationType = new(e.Stamp), new(int32(permanent))
+	m := &leanpb.ConvCommand{Cid: new(shownID(e.Conversation, preset)), Udate: isoTime(e.Millis), M: names(e.Members)}
 	if e.By != "" {
-		m.InitBy = proto.String(string(e.By))
+		m.InitBy = new(string(e.By))
 	}
 	switch preset {
 	case state.PresetTemporary:
-		m.TempConv = proto.Bool(true)
+		m.TempConv = new(true)
 		if end := c.moves.end(e.Conversation); end != 0 {
-			m.TempConvTTL = proto.Int32(secondsLeft(end, c.host().Millis()))
+			m.TempConvTTL = new(secondsLeft(end, c.host().Millis()))
 		}
 	case state.PresetRoom:
-		m.Transient = proto.Bool(true)
+		m.Transient = new(true)
 	default:
 	}
 	switch e.Op {
 	case leandoc.OpUpdated:
 		m.Attr, m.AttrModified = jsonObject(e.Sent), jsonObject(e.Changed)
 	case leandoc.OpMemberInfo:
-		m.Info = &leanpb.ConvMemberInfo{Pid: proto.String(string(e.Member)), Role: proto.String(leandoc.RoleName(e.Role))}
+		m.Info = &leanpb.ConvMemberInfo{Pid: new(string(e.Member)), Role: new(leandoc.RoleName(e.Role))}
 	default:
 	}
 	push.ConvMessage = m

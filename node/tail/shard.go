@@ -220,9 +220,7 @@ func (l *lockedTail) answered(a answer) {
 	}
 	delete(t.waiting, a.id)
 	w := sub.waiting
-	if sub.status == starting && a.refusal == state.None && w.after > a.last && !w.doubted {
-		w.doubted = true
-		t.doubted = append(t.doubted, doubt{sub, time.Now().Add(doubtFor)})
+	if t.doubtLocked(sub, a) {
 		return
 	}
 	sub.waiting = nil
@@ -252,6 +250,18 @@ func (l *lockedTail) answered(a answer) {
 	if a.present && sub.status == active {
 		t.arrivedLocked(sub)
 	}
+}
+
+// doubtLocked tells whether a registration is to be asked about again before its
+// answer is believed, and notes that.
+func (t *shardTail) doubtLocked(sub *Subscription, a answer) bool {
+	w := sub.waiting
+	if sub.status != starting || a.refusal != state.None || w.after <= a.last || w.doubted {
+		return false
+	}
+	w.doubted = true
+	t.doubted = append(t.doubted, doubt{sub, time.Now().Add(doubtFor)})
+	return true
 }
 
 // askAgainLocked registers anew what was doubted long enough. A hub says

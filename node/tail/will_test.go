@@ -139,7 +139,7 @@ func TestWillAmongLostRecords(t *testing.T) {
 func TestKeptWillsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var k keptWills
-		any := func(state.LogKey) bool { return true }
+		all := func(state.LogKey) bool { return true }
 		for i := range maxKeptWills + 10 {
 			k.keep(logOf(wire.ConversationID(fmt.Sprint(i))), []byte("a"), keepWills)
 		}
@@ -155,7 +155,7 @@ func TestKeptWillsAreBounded(t *testing.T) {
 		if len(k.all) > 0 {
 			t.Errorf("keeps %d for ever", len(k.all))
 		}
-		if left := k.appendTo(nil, any); len(left) > 0 || k.bytes != 0 {
+		if left := k.appendTo(nil, all); len(left) > 0 || k.bytes != 0 {
 			t.Errorf("%d bytes are left of %d", len(left), k.bytes)
 		}
 	})
