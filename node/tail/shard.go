@@ -230,7 +230,7 @@ func (l *lockedTail) answered(a answer) {
 	if a.refusal == state.None && w.removed > a.last {
 		a.refusal = state.NotMember
 	}
-	f, again := sub.follow, sub.status == active
+	f := sub.follow
 	if a.refusal == state.None {
 		f.last = max(f.last, a.last)
 		f.notices = a.notices
@@ -243,8 +243,6 @@ func (l *lockedTail) answered(a answer) {
 		t.endLocked(sub, sub.sent)
 	case !mutant.On(mutant.NoCatchUp): // a planted bug, see package mutant
 		t.lateLocked(sub)
-	}
-	if again && sub.status == active {
 		sub.tellMissed(w.willed)
 	}
 	if a.present && sub.status == active {
