@@ -30,8 +30,8 @@ func TestAppSettings(t *testing.T) {
 			code int
 			want map[string]string
 		}{
-			{`{"settings":{"leanmessage.edit":"on","leanmessage.limit.online":"7"}}`, 200, map[string]string{"leanmessage.edit": "on", "leanmessage.limit.online": "7"}},
-			{`{"settings":{"leanmessage.edit":"","leanmessage.recall":"on"}}`, 200, map[string]string{"leanmessage.limit.online": "7", "leanmessage.recall": "on"}},
+			{`{"settings":{"leanmessage.edit":"on","leanmessage.limit.online":"7"}}`, 200, map[string]string{"leanmessage.enabled": "on", "leanmessage.edit": "on", "leanmessage.limit.online": "7"}},
+			{`{"settings":{"leanmessage.edit":"","leanmessage.recall":"on"}}`, 200, map[string]string{"leanmessage.enabled": "on", "leanmessage.limit.online": "7", "leanmessage.recall": "on"}},
 			{`{"settings":{"leanmessage.edit":"perhaps"}}`, 400, nil},
 			{`{"settings":{"edit":"on"}}`, 400, nil},
 			{`{"settings":`, 400, nil},
@@ -46,7 +46,7 @@ func TestAppSettings(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second) // of the bubble's clock
-		if app, _ := c.nodes[2].node.table().App(testApp); app.Settings["leanmessage.recall"] != "on" || len(app.Settings) != 2 {
+		if app, _ := c.nodes[2].node.table().App(testApp); app.Settings["leanmessage.recall"] != "on" || len(app.Settings) != 3 {
 			t.Errorf("the third node has the settings %v", app.Settings)
 		}
 		if rw := c.web(c.nodes[1], http.MethodGet, "/v1/app", "", testMaster); strings.Contains(rw.Body.String(), "key") || !strings.Contains(rw.Body.String(), testApp) {

@@ -105,7 +105,7 @@ func (c *testCluster) config(id wire.NodeID) Config {
 		Listen: Listen{Client: "c:1", Peer: "p:1", Gossip: "g:1"},
 		TLS:    TLS{CA: "-", Node: "-", Client: "-", PlainClients: true},
 		Bootstrap: Bootstrap{Shards: 4, Apps: []BootstrapApp{
-			{ID: testApp, Name: "test", Key: testKey, MasterKey: testMaster},
+			{ID: testApp, Name: "test", Key: testKey, MasterKey: testMaster, Settings: map[string]string{"leanmessage.enabled": "on"}},
 		}},
 	}
 	for _, n := range c.nodes {

@@ -187,7 +187,10 @@ func (l *devLayout) config(p devPlace) node.Config {
 		TLS:    node.TLS{CA: "../ca.crt", Node: "node.pem", Client: "client.pem", PlainClients: true},
 		Gossip: node.Gossip{Key: l.Gossip}, Storage: node.DefaultStorage(),
 		Bootstrap: node.Bootstrap{Shards: l.Shards, Apps: []node.BootstrapApp{
-			{ID: wire.AppID(l.App.ID), Name: "dev", Key: l.App.Key, MasterKey: l.App.MasterKey},
+			{
+				ID: wire.AppID(l.App.ID), Name: "dev", Key: l.App.Key, MasterKey: l.App.MasterKey,
+				Settings: map[string]string{"leanmessage.enabled": "on"}, // so that SDKs can be tried at once
+			},
 		}},
 	}
 	for _, o := range l.places {

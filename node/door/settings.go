@@ -32,7 +32,7 @@ type SignSettings struct {
 type AllowSettings struct {
 	Roles, Blacklist, Edit, Recall bool
 	StrictIDs                      bool   // of users: letters, digits, _ and -, not beginning with a digit
-	Closed                         bool   // to the SDKs of LeanMessage
+	Enabled                        bool   // SDKs of LeanMessage open sessions
 	PrivateQueries                 bool   // conversation queries find what one is in, chat rooms and services
 	Origins                        string // of web pages, separated by spaces; empty: any
 }
@@ -178,7 +178,7 @@ func (s *Settings) features() []setting {
 		toggle("blacklist", &s.Allow.Blacklist, "conversations can block users, and users conversations"),
 		toggle("edit", &s.Allow.Edit, "senders may change their messages"),
 		toggle("recall", &s.Allow.Recall, "senders may recall their messages"),
-		toggle("closed", &s.Allow.Closed, "LeanMessage SDKs are refused: for an app whose users all sign in with Quorate's own tokens"),
+		toggle("enabled", &s.Allow.Enabled, "LeanMessage SDKs may sign in; they send no key, so switch on sign.login too if you can"),
 		toggle("strict-ids", &s.Allow.StrictIDs, "ids of users are letters, digits, _ and - and do not begin with a digit"),
 		toggle("private-queries", &s.Allow.PrivateQueries, "queries of users find no conversation that they are not in, but for chat rooms and services"),
 		origins("origins", &s.Allow.Origins, "web pages that may open a WebSocket"),

@@ -53,7 +53,7 @@ func (s *socket) bind(ctx context.Context, in *leanpb.GenericCommand) error {
 		return errNoApp
 	}
 	t := s.door.tenantOf(app)
-	if t.settings.Allow.Closed {
+	if !t.settings.Allow.Enabled {
 		return errNoApp
 	}
 	if !t.settings.Allow.Origin(s.conn.Origin()) {

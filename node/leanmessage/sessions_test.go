@@ -92,12 +92,12 @@ func TestLM017_AnUnknownAppClosesTheSocket(t *testing.T) {
 	p.wantClosed(CodeAppNotAvailable)
 }
 
-// TestAClosedAppIsUnknown: SDKs send no key, so an app that has no users among
-// them can shut them out.
-func TestAClosedAppIsUnknown(t *testing.T) {
-	p := newWorld(t, Options{}, "closed=on").dial()
+// TestAnAppLetsSDKsIn: they send no key, so an app that has not said that they
+// may is not there for them.
+func TestAnAppLetsSDKsIn(t *testing.T) {
+	p := newWorld(t, Options{}, "enabled=off").dial()
 	if got := line(p.ask(opening1("tom"))); got != "error i=1 peer=tom 4100 APP_NOT_AVAILABLE" {
-		t.Errorf("a closed app: %s", got)
+		t.Errorf("an app that has not enabled them: %s", got)
 	}
 	p.wantClosed(CodeAppNotAvailable)
 }

@@ -67,7 +67,7 @@ func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) 
 // without the prefix of their names.
 func newWorld(t testing.TB, opts Options, settings ...string) *world {
 	t.Helper()
-	w := &world{t: t, settings: map[string]string{"leanmessage.rate.send": "0", "leanmessage.rate.other": "0"}, sessions: map[string]door.Session{}}
+	w := &world{t: t, settings: map[string]string{"leanmessage.enabled": "on", "leanmessage.rate.send": "0", "leanmessage.rate.other": "0"}, sessions: map[string]door.Session{}}
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
 		w.settings["leanmessage."+name] = value

@@ -55,7 +55,7 @@ export class Cluster {
 
   /** Makes an app, with settings; its keys. */
   async makeApp(name, settings) {
-    const flags = Object.entries(settings).map(([key, value]) => `--setting=leanmessage.${key}=${value}`);
+    const flags = Object.entries({ enabled: 'on', ...settings }).map(([key, value]) => `--setting=leanmessage.${key}=${value}`);
     const child = spawn(this.binary, ['app', 'create', name, ...flags, '--json'], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...this.#environment, QUORATE_MASTER_KEY: this.app.master_key },
