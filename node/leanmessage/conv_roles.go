@@ -3,8 +3,6 @@ package leanmessage
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
@@ -51,9 +49,9 @@ func updateMemberInfo(ctx context.Context, c convs, in *leanpb.GenericCommand) (
 	if r.Refusal != state.None {
 		return nil, memberCodes.refused(r.Refusal, r.Text)
 	}
-	info := &leanpb.ConvMemberInfo{Pid: proto.String(target), Role: proto.String(leandoc.RoleName(role))}
+	info := &leanpb.ConvMemberInfo{Pid: new(target), Role: new(leandoc.RoleName(role))}
 	info.InfoId = m.GetInfo().InfoId
-	reply := &leanpb.ConvCommand{Cid: proto.String(string(id)), Info: info}
+	reply := &leanpb.ConvCommand{Cid: new(string(id)), Info: info}
 	if r.Timestamp != 0 {
 		reply.Udate = isoTime(r.Timestamp)
 	}

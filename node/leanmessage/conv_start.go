@@ -4,8 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/leansign"
 	"github.com/quorate/quorate/shard/state"
@@ -74,7 +72,7 @@ func (c convs) started(r state.Result, m *leanpb.ConvCommand) (*leanpb.GenericCo
 	}
 	c.moves.came(r.Conversation)
 	if m.Cid == nil {
-		m.Cid = proto.String(string(r.Conversation))
+		m.Cid = new(string(r.Conversation))
 	}
 	m.Cdate = isoTime(r.Timestamp)
 	if r.Existed {
@@ -128,7 +126,7 @@ func (c convs) startTemporary(ctx context.Context, m *leanpb.ConvCommand, create
 		ttl = int64(secondsLeft(kind.Expires, c.host().Millis()))
 	}
 	return c.started(r, &leanpb.ConvCommand{
-		Cid: proto.String(shownID(r.Conversation, state.PresetTemporary)), TempConvTTL: proto.Int32(int32(ttl)),
+		Cid: new(shownID(r.Conversation, state.PresetTemporary)), TempConvTTL: new(int32(ttl)),
 	})
 }
 
