@@ -3,8 +3,6 @@ package leanmessage
 import (
 	"context"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -46,7 +44,7 @@ func updateConversation(ctx context.Context, c convs, in *leanpb.GenericCommand)
 		changed = []byte("{}")
 	}
 	return convReply(leanpb.OpType_updated, &leanpb.ConvCommand{
-		Cid: proto.String(m.GetCid()), Udate: isoTime(r.Timestamp),
+		Cid: new(m.GetCid()), Udate: isoTime(r.Timestamp),
 		Attr: jsonObject(leandoc.Resolved(sent, changed)), AttrModified: jsonObject(changed),
 	}), nil
 }
@@ -73,5 +71,5 @@ func (c convs) quiet(ctx context.Context, cid string, off bool) (*leanpb.Generic
 	if r.Refusal != state.None {
 		return nil, memberCodes.refused(r.Refusal, r.Text)
 	}
-	return convReply(leanpb.OpType_updated, &leanpb.ConvCommand{Cid: proto.String(cid), Udate: isoTime(r.Timestamp)}), nil
+	return convReply(leanpb.OpType_updated, &leanpb.ConvCommand{Cid: new(cid), Udate: isoTime(r.Timestamp)}), nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/leansign"
@@ -73,7 +71,7 @@ func convReply(o leanpb.OpType, m *leanpb.ConvCommand) *leanpb.GenericCommand {
 }
 
 func jsonObject(text []byte) *leanpb.JsonObjectMessage {
-	return &leanpb.JsonObjectMessage{Data: proto.String(string(text))}
+	return &leanpb.JsonObjectMessage{Data: new(string(text))}
 }
 
 // conversationOf returns the id of the conversation that a command names.
@@ -201,4 +199,4 @@ func (c convs) failure(users []wire.UserID, o outcome) error {
 }
 
 // isoTime writes a time as the dialect does.
-func isoTime(millis int64) *string { return proto.String(leandoc.Time(millis)) }
+func isoTime(millis int64) *string { return new(leandoc.Time(millis)) }

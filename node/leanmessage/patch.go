@@ -4,8 +4,6 @@ import (
 	"context"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
@@ -124,7 +122,7 @@ func pushPatch(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 func patchPush(m *state.Message, cid string, millis int64) *leanpb.GenericCommand {
 	return &leanpb.GenericCommand{
 		Cmd: leanpb.CommandType_patch.Enum(), Op: leanpb.OpType_modify.Enum(),
-		Service: proto.Int32(serviceConversations), ServerTs: new(millis),
+		Service: new(int32(serviceConversations)), ServerTs: new(millis),
 		PatchMessage: &leanpb.PatchCommand{Patches: []*leanpb.PatchItem{patchItem(m, cid)}},
 	}
 }

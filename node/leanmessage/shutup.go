@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -61,7 +59,7 @@ func (c convs) setSilence(ctx context.Context, m *leanpb.ConvCommand, off bool) 
 	if off {
 		o = leanpb.OpType_shutup_removed
 	}
-	return convReply(o, &leanpb.ConvCommand{Cid: proto.String(string(id)), AllowedPids: done.allowed, FailedPids: done.failed}), nil
+	return convReply(o, &leanpb.ConvCommand{Cid: new(string(id)), AllowedPids: done.allowed, FailedPids: done.failed}), nil
 }
 
 // managedOutcome is what a command that only owner and managers may give has come
@@ -139,5 +137,5 @@ func nextOf(p *ask.UserPage) *string {
 	if p.Next == 0 {
 		return nil
 	}
-	return proto.String(strconv.Itoa(p.Next))
+	return new(strconv.Itoa(p.Next))
 }

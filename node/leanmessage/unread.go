@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -66,7 +64,7 @@ func (c progress) cursorMoved(m tail.Cursor) {
 	}
 	l.unread = nil
 	c.send([]outgoing{c.unreadPush(&leanpb.UnreadTuple{
-		Cid: new(shownID(l.id, l.preset)), Unread: proto.Int32(0), Mentioned: new(false), ConvType: new(int32(shownKind(l.preset))),
+		Cid: new(shownID(l.id, l.preset)), Unread: new(int32(0)), Mentioned: new(false), ConvType: new(int32(shownKind(l.preset))),
 	})}, true)
 }
 
