@@ -168,8 +168,9 @@ func (w *world) Open(context.Context, wire.ShardID, int) (Stream, error) {
 	edge, hub := newStreams()
 	w.mu.Lock()
 	w.streams = append(w.streams, edge)
+	leading := w.hub
 	w.mu.Unlock()
-	w.serving.Go(func() { _ = w.hub.Serve(context.Background(), "edge", "edge/1", hub) })
+	w.serving.Go(func() { _ = leading.Serve(context.Background(), "edge", "edge/1", hub) })
 	return edge, nil
 }
 

@@ -29,7 +29,9 @@ func (r *reader) wantHeard(want string) {
 // newLeader has another hub lead, which has applied nothing yet.
 func (w *world) newLeader() (lead func()) {
 	w.hub.Lead(false)
+	w.mu.Lock()
 	w.hub = NewHub(w.access)
+	w.mu.Unlock()
 	return func() {
 		w.hub.Lead(true)
 		reconnected()
