@@ -239,16 +239,10 @@ func TestSignInIsLate(t *testing.T) {
 }
 
 // TestTooManyStrangers: one address has only so many connections that have not
-// signed in, on all doors together; a sign-in and an end make room.
+// signed in, on all doors together.
 func TestTooManyStrangers(t *testing.T) {
 	forEachDial(t, func(t *testing.T, dial func(*door, testing.TB) Conn) {
-		d := openDoor(t, EdgeOptions{MaxPendingPerPrefix: 3})
-		var servers []ClientConn
-		for range 3 {
-			client := dial(d, t)
-			mustWrite(t, client, "hello")
-			servers = append(servers, <-d.conns)
-		}
+		d, _ := threeStrangers(t, dial)
 		if _, err := DialWebSocket(t.Context(), d.http, nil); !errors.Is(err, ErrRefused) {
 			t.Errorf("a WebSocket too many: %v, want ErrRefused", err)
 		}
@@ -258,10 +252,30 @@ func TestTooManyStrangers(t *testing.T) {
 		if m := d.edge.Metrics(); m.Pending != 3 || m.Open != 3 || m.Refused < 2 {
 			t.Errorf("metrics %+v", m)
 		}
+	})
+}
+
+// TestSignInMakesRoom: who has signed in is no stranger. Nobody was refused
+// before: the packet of a refused one that comes again is a stranger, too.
+func TestSignInMakesRoom(t *testing.T) {
+	forEachDial(t, func(t *testing.T, dial func(*door, testing.TB) Conn) {
+		d, servers := threeStrangers(t, dial)
 		servers[0].SignedIn()
 		mustWrite(t, dial(d, t), "hello")
 		<-d.conns
 	})
+}
+
+// threeStrangers opens a door that lets in three strangers of one address, and
+// lets them in.
+func threeStrangers(t *testing.T, dial func(*door, testing.TB) Conn) (d *door, servers []ClientConn) {
+	t.Helper()
+	d = openDoor(t, EdgeOptions{MaxPendingPerPrefix: 3})
+	for range 3 {
+		mustWrite(t, dial(d, t), "hello")
+		servers = append(servers, <-d.conns)
+	}
+	return d, servers
 }
 
 // TestPlacesComeBack: however a connection ends, its place is free again.
