@@ -115,8 +115,20 @@ func (d *hubDialer) Open(ctx context.Context, s wire.ShardID, try int) (tail.Str
 		return nil, tail.ErrNoRoute
 	}
 	_, leader, _ := d.router.Leader(sh.First)
-	if try%3 == 2 || leader == "" {
-		leader = sh.Placement.Voters[try%len(sh.Placement.Voters)]
+	return d.mux.Open(ctx, hubAt(leader, sh.Placement.Voters, try), route.MethodTail, tail.EncodeOpen(s, d.place))
+}
+
+// hubAt says where a try looks for a shard's hub: at the leader as far as known,
+// and every other time at the next of the voters. On a node without a replica of
+// the shard nothing but a command corrects what is known, and there may be none
+// for long.
+func hubAt(known wire.NodeID, voters []wire.NodeID, try int) wire.NodeID {
+	switch {
+	case known == "":
+		return voters[try%len(voters)]
+	case try%2 == 0:
+		return known
+	default:
+		return voters[try/2%len(voters)]
 	}
-	return d.mux.Open(ctx, leader, route.MethodTail, tail.EncodeOpen(s, d.place))
 }

@@ -17,7 +17,8 @@ type Dialer interface {
 	// Shard says which shard a log is in; false: the slot map is not known.
 	Shard(log state.LogKey) (wire.ShardID, bool)
 	// Open opens a stream to the hub of the shard's leader, as far as known.
-	// Each try may go to another node.
+	// What is known may be wrong for ever: the tries of a row, which count from
+	// 0, must between them go to every node that may lead.
 	Open(ctx context.Context, s wire.ShardID, try int) (Stream, error)
 }
 
@@ -153,9 +154,10 @@ func (t *shardTail) run(ctx context.Context) {
 		stream, err := t.edge.dialer.Open(ctx, t.shard, try)
 		if err == nil {
 			opened := time.Now()
-			err = t.serve(ctx, stream)
-			if time.Since(opened) > opts.Silence {
-				try, pause = 0, 20*time.Millisecond
+			var heard bool
+			heard, err = t.serve(ctx, stream)
+			if heard && time.Since(opened) > opts.Silence {
+				try, pause = -1, 20*time.Millisecond // the hub was there: a new row
 			}
 		}
 		opts.Logger.Debug("tail ended", "shard", t.shard, "error", err)
@@ -169,8 +171,9 @@ func (t *shardTail) run(ctx context.Context) {
 	}
 }
 
-// serve follows one stream until it ends.
-func (t *shardTail) serve(ctx context.Context, stream Stream) error {
+// serve follows one stream until it ends, and tells whether the hub has said
+// anything.
+func (t *shardTail) serve(ctx context.Context, stream Stream) (heard bool, _ error) {
 	// Whatever ends first closes the stream, and that ends the other.
 	silence := time.AfterFunc(t.edge.opts.Silence, func() { _ = stream.Close() })
 	defer silence.Stop()
@@ -186,12 +189,15 @@ func (t *shardTail) serve(ctx context.Context, stream Stream) error {
 		t.send(stream, done)
 		_ = stream.Close()
 	})
-	err := t.receive(stream, func() { silence.Reset(t.edge.opts.Silence) })
+	err := t.receive(stream, func() {
+		heard = true
+		silence.Reset(t.edge.opts.Silence)
+	})
 	t.disconnected()
 	_ = stream.Close()
 	close(done)
 	sender.Wait()
-	return err
+	return heard, err
 }
 
 // send sends wishes as they come.
