@@ -64,7 +64,7 @@ type arrival struct {
 
 // beginInstall accepts the announcement of a snapshot, or lets it be repeated
 // until there is room.
-func (s *server) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapshotRequest) error {
+func (s *server) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapshotRequest) {
 	a := &arrival{
 		s: s, from: from, id: id, req: m,
 		chunks:  make(chan chunk, window),
@@ -78,7 +78,12 @@ func (s *server) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapsh
 	finished := last.id == id && last.from == from
 	accepted := !known && !finished && current == nil && s.opts.Installs.take()
 	if accepted {
-		s.arrivals.current = a
+		// Only what raft will be given is accepted: nothing else ends an arrival.
+		if accepted = s.offer(incoming{from: from, id: id, command: m, stream: a}); accepted {
+			s.arrivals.current = a
+		} else {
+			s.opts.Installs.give()
+		}
 	}
 	s.arrivals.Unlock()
 
@@ -89,11 +94,9 @@ func (s *server) beginInstall(from wire.NodeID, id uint64, m *raft.InstallSnapsh
 		_ = s.send(from, bytes.Clone(last.answer), Now)
 	case accepted:
 		a.report()
-		return s.enqueue(incoming{from: from, id: id, command: m, stream: a}, nil)
 	case current != nil && m.Term >= current.req.Term:
 		current.cancel() // its leader began anew, or is leader no more
 	}
-	return nil
 }
 
 // chunkArrived hands a chunk to the snapshot it belongs to.

@@ -46,7 +46,8 @@ func (t *Transport) dispatch(from wire.NodeID, k kind, id uint64, body []byte) e
 		if err != nil {
 			return err
 		}
-		return t.server.beginInstall(from, id, m)
+		t.server.beginInstall(from, id, m)
+		return nil
 	case kindChunk:
 		c, err := decodeChunk(body)
 		if err != nil {

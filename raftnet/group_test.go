@@ -459,3 +459,66 @@ func TestInstallsAreLimited(t *testing.T) {
 		}
 	})
 }
+
+// TestInstallIsAnnouncedAgain: the announcement of a snapshot that finds the
+// queue full, as while a replica starts, is dropped like every request. The
+// same leader announces it again, or another one another snapshot.
+func TestInstallIsAnnouncedAgain(t *testing.T) {
+	for _, second := range []wire.NodeID{"n1", "n3"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(1)
+			limit := NewLimiter(1)
+			follower := New("n2", 1, end{n, "n2"}, Options{Installs: limit})
+			defer func() { _ = follower.Close() }()
+			leaders := map[wire.NodeID]*Transport{}
+			for _, id := range []wire.NodeID{"n1", "n3"} {
+				leaders[id] = New(id, 1, end{n, id}, Options{})
+				defer func() { _ = leaders[id].Close() }()
+			}
+			install := func(id wire.NodeID) error {
+				m := &raft.InstallSnapshotRequest{
+					RPCHeader: raft.RPCHeader{Addr: []byte(id)}, SnapshotVersion: 1, Term: 1, LastLogIndex: 9,
+					Configuration: raft.EncodeConfiguration(raft.Configuration{}),
+				}
+				time.AfterFunc(time.Minute, func() { _ = leaders[id].Close() }) // or it could go on for ever
+				return leaders[id].InstallSnapshot("", "n2", m, &raft.InstallSnapshotResponse{}, bytes.NewReader(make([]byte, 1<<20)))
+			}
+			for i := range uint64(200) { // the queue, one that waits for raft, and more
+				synctest.Wait()
+				h := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{Addr: []byte("n1")}, Term: 1}
+				follower.deliver("n1", appendHeartbeat(appendHead(nil, kindHeartbeat, i), h, false))
+			}
+			if second == "n1" {
+				time.AfterFunc(time.Second, func() { go serveInstalls(follower) })
+			} else {
+				if err := install("n1"); err == nil {
+					t.Error("raft took nothing, and the snapshot is installed")
+				}
+				go serveInstalls(follower)
+			}
+			if err := install(second); err != nil {
+				t.Errorf("once raft takes requests, from %s: %v", second, err)
+			}
+			if !limit.take() {
+				t.Error("the place is not given back")
+			}
+		})
+	}
+}
+
+// serveInstalls answers what raft would, for as long as the transport lives.
+func serveInstalls(trans *Transport) {
+	for {
+		select {
+		case <-trans.closed:
+			return
+		case rpc := <-trans.Consumer():
+			if rpc.Reader == nil {
+				rpc.Respond(&raft.AppendEntriesResponse{Term: 1, Success: true}, nil)
+				continue
+			}
+			_, err := io.Copy(io.Discard, struct{ io.Reader }{rpc.Reader})
+			rpc.Respond(&raft.InstallSnapshotResponse{Term: 1, Success: err == nil}, err)
+		}
+	}
+}

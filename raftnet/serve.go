@@ -51,24 +51,25 @@ func newServer(l *link) *server {
 // enqueue queues a request for raft, unless it could not be decoded or too
 // much waits already.
 func (s *server) enqueue(q incoming, err error) error {
-	if err != nil {
-		return err
+	if err == nil {
+		s.offer(q)
 	}
-	if s.queued.Add(q.bytes) > s.opts.MaxQueuedBytes && q.bytes > 0 {
-		s.queued.Add(-q.bytes)
-		s.counters.dropped.Add(1)
-		return nil
-	}
-	select {
-	case s.queue <- q:
-	default:
-		s.queued.Add(-q.bytes)
-		s.counters.dropped.Add(1)
-		if q.stream != nil {
-			q.stream.cancel()
+	return err
+}
+
+// offer queues a request for raft, or drops it if too much waits already. It
+// tells whether it did queue it.
+func (s *server) offer(q incoming) bool {
+	if s.queued.Add(q.bytes) <= s.opts.MaxQueuedBytes || q.bytes == 0 {
+		select {
+		case s.queue <- q:
+			return true
+		default:
 		}
 	}
-	return nil
+	s.queued.Add(-q.bytes)
+	s.counters.dropped.Add(1)
+	return false
 }
 
 // heartbeat queues a heartbeat like every other request. Only while raft's main
