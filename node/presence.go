@@ -115,12 +115,23 @@ func (b *backend) reportLost(s door.Session) {
 			if err == nil || wire.CodeOf(err) == wire.CodeInvalid {
 				return
 			}
+			b.router.Redirected(id, leader, err)
 		}
 		select {
 		case <-time.After(lostAgain):
 		case <-b.ctx.Done():
 		}
 	}
+}
+
+// notLeading is the answer of who does not lead the shard that he is asked for: it
+// names the leader, if there is a replica here that knows him.
+func notLeading(h *hosted) error {
+	e := &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
+	if h != nil {
+		e.Leader, _ = h.replica.Leader()
+	}
+	return e
 }
 
 // errTooNew is the answer of a leader whose hub has not heard of all edges yet: to
@@ -138,7 +149,7 @@ func (n presence) serveLost(ctx context.Context, edge wire.NodeID, body []byte) 
 	}
 	h := n.shards.get(l.shard)
 	if h == nil || !h.leads.Load() {
-		return &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
+		return notLeading(h)
 	}
 	elsewhere, known := h.hub.FollowedElsewhere(state.LogKey{App: l.app, User: l.user}, edge)
 	if !known {

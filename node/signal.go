@@ -84,7 +84,14 @@ func (b *backend) signal(one door.Signal, done func(error)) {
 		shard: id, app: one.App, conversation: one.Conversation, user: one.From, origin: one.Origin,
 		message: tail.EncodeTransient(nil, one.Message),
 	}
-	b.mux.CallAsync(leader, route.MethodSignal, m.encode(), func(_ []byte, err error) { done(err) })
+	b.mux.CallAsync(leader, route.MethodSignal, m.encode(), func(_ []byte, err error) {
+		to, ok := b.router.Redirected(id, leader, err)
+		if !ok {
+			done(err)
+			return
+		}
+		b.mux.CallAsync(to, route.MethodSignal, m.encode(), func(_ []byte, err error) { done(err) })
+	})
 }
 
 // signal hands a transient message to the edges that follow the conversation,
@@ -100,7 +107,7 @@ func (s *shards) signal(body []byte) error {
 	}
 	h := s.get(m.shard)
 	if h == nil || !h.leads.Load() {
-		return &wire.Error{Code: wire.CodeNotLeader, Text: "ask the leader"}
+		return notLeading(h)
 	}
 	err = h.state.MaySpeak(m.app, m.conversation, m.user)
 	if refused, ok := errors.AsType[*state.RefusedError](err); ok {

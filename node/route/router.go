@@ -248,6 +248,22 @@ func (r *Router) Leader(slot wire.Slot) (wire.ShardID, wire.NodeID, bool) {
 	return route.Shard, r.leader(route, 0), true
 }
 
+// Redirected takes what a node has answered that was asked as the leader of a
+// shard, and tells whom to ask instead; false: the answer was another one, or
+// names nobody.
+func (r *Router) Redirected(s wire.ShardID, asked wire.NodeID, err error) (wire.NodeID, bool) {
+	e, ok := errors.AsType[*wire.Error](err)
+	if !ok || e.Code != wire.CodeNotLeader {
+		return "", false
+	}
+	if e.Leader == "" || e.Leader == asked {
+		r.hints.Delete(s)
+		return "", false
+	}
+	r.hints.Store(s, e.Leader)
+	return e.Leader, true
+}
+
 // failure turns what a replica or the mux says into what a client may know.
 func failure(err error) *wire.Error {
 	if err == nil {
