@@ -62,7 +62,7 @@ func keepOpen(follows []*follow) []*follow {
 // converge waits until each open subscription is at the end of its log, for as
 // long as it may take, and records where it is.
 func converge(ctx context.Context, d *device) {
-	if d.q == nil {
+	if d.q == nil || d.q.Err() != nil { // another device has taken its tag
 		return
 	}
 	last := map[wire.ConversationID]wire.Offset{}
