@@ -13,7 +13,7 @@ import (
 
 // maxSteps bounds the search of one register. Beyond it nothing is known of it,
 // which is told.
-const maxSteps = 2_000_000
+const maxSteps = 30_000_000
 
 // registers gives each user's place in each conversation to porcupine, which
 // looks for an order of all calls that explains every answer: whether the user
