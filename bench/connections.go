@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node"
 	"github.com/quorate/quorate/wire"
 )
@@ -200,7 +201,7 @@ func (r *connectionsRun) look(ctx context.Context) (memory []node.Memory, cores 
 		return nil, 0, err
 	}
 	start := time.Now()
-	if err := pause(ctx, r.Idle); err != nil {
+	if err := clock.Sleep(ctx, r.Idle); err != nil {
 		return nil, 0, err
 	}
 	elapsed := time.Since(start).Seconds()

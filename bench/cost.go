@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/node"
 )
@@ -108,7 +109,7 @@ func (m *meter) cost(messages uint64, payload float64) Cost {
 func (t Target) idle(ctx context.Context, d time.Duration) (cores float64, err error) {
 	m := meter{target: t}
 	m.look(ctx, true)
-	if err := pause(ctx, d); err != nil {
+	if err := clock.Sleep(ctx, d); err != nil {
 		return 0, err
 	}
 	m.look(ctx, false)

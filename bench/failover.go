@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
 )
@@ -153,7 +154,7 @@ func (r *failoverRun) under(ctx context.Context, rep *FailoverReport) (err error
 			r.send(ctx, r.convs[lane+n*r.Connections], false, done)
 		}, nil)
 	})
-	if err = pause(ctx, r.Before); err == nil {
+	if err = clock.Sleep(ctx, r.Before); err == nil {
 		if rep.Killed, err = r.Kill(ctx); err == nil {
 			r.killed = time.Now()
 			probes = r.probe(ctx)

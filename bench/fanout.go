@@ -13,6 +13,7 @@ import (
 
 	"github.com/quorate/quorate/bench/lean"
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -239,7 +240,7 @@ func (r *fanoutRun) awaitHearing(ctx context.Context, heard []atomic.Bool) error
 				group.send(ctx, []byte("hi"), func(client.Sent, error) {})
 			}
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := clock.Sleep(ctx, 200*time.Millisecond); err != nil {
 			return fmt.Errorf("%d sessions hear nothing: %w", deaf, err)
 		}
 	}
@@ -292,7 +293,7 @@ func (r *fanoutRun) awaitRest(ctx context.Context) uint64 {
 			before, waited = got, 0
 		}
 		const look = 20 * time.Millisecond
-		if pause(ctx, look) != nil {
+		if clock.Sleep(ctx, look) != nil {
 			break
 		}
 		waited += look

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/histogram"
 )
 
@@ -88,7 +89,7 @@ func (l Load) run(ctx context.Context, lanes int, do work, measure func(begins b
 	}
 	if measure != nil {
 		all.Go(func() {
-			if pause(running, time.Until(o.from)) == nil {
+			if clock.Sleep(running, time.Until(o.from)) == nil {
 				measure(true)
 				<-running.Done()
 				measure(false)
@@ -210,17 +211,5 @@ func (o *outcome) ended(due time.Time, err error) {
 		o.first.CompareAndSwap(nil, &err)
 	default:
 		o.latency.Record(now.Sub(due))
-	}
-}
-
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/wire"
 )
@@ -193,7 +194,7 @@ func (b Login) await(ctx context.Context, t Target, run string) error {
 				break
 			}
 			if err == nil {
-				err = pause(ctx, 50*time.Millisecond)
+				err = clock.Sleep(ctx, 50*time.Millisecond)
 			}
 		}
 		_ = c.Close()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node"
 	"github.com/quorate/quorate/wire"
 )
@@ -79,7 +80,7 @@ func (t Target) quiet(ctx context.Context, settle time.Duration) ([]node.Memory,
 			return memory, nil
 		}
 		before = now
-		if err := pause(ctx, settle); err != nil {
+		if err := clock.Sleep(ctx, settle); err != nil {
 			return nil, fmt.Errorf("wait until the nodes are quiet: %w", err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
@@ -47,7 +48,7 @@ func (c *connector) connect(ctx context.Context, avoid ...Server) (*session, err
 	for {
 		for _, server := range c.directory.order(avoid...) {
 			if c.failed > 0 {
-				if err := sleep(ctx, backoff(c.failed)); err != nil {
+				if err := clock.Sleep(ctx, backoff(c.failed)); err != nil {
 					return nil, fmt.Errorf("connect: %w (last attempt: %w)", err, last)
 				}
 			}
@@ -215,15 +216,4 @@ func closeReason(err error) error {
 	default: // connect again, here or elsewhere
 	}
 	return &wire.Error{Code: code, Op: opSignIn, Text: closed.Reason, Err: err}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
@@ -252,7 +253,7 @@ func (s *Subscription) read(ctx context.Context) error {
 		return nil
 	}
 	s.failed++ // the node that answered knows less than the one that pushed
-	return sleep(ctx, backoff(s.failed))
+	return clock.Sleep(ctx, backoff(s.failed))
 }
 
 // readRefused ends the subscription if the log can not be read any more.

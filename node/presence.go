@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
@@ -117,10 +118,7 @@ func (b *backend) reportLost(s door.Session) {
 			}
 			b.router.Redirected(id, leader, err)
 		}
-		select {
-		case <-time.After(lostAgain):
-		case <-b.ctx.Done():
-		}
+		_ = clock.Sleep(b.ctx, lostAgain) // the loop ends with the node
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
@@ -92,7 +93,7 @@ func (w *watcher) check() {
 		})
 		cancel()
 		if err != nil {
-			w.pause()
+			_ = clock.Sleep(w.b.ctx, checkPause) // not every error of a query has taken its time
 			continue
 		}
 		held, err := decodeUserAnswer(answer)
@@ -107,17 +108,6 @@ func (w *watcher) check() {
 			s.Close(transport.CloseReplaced, errReplaced)
 		}
 		return
-	}
-}
-
-// pause waits a moment between two questions: not every error of a query has
-// taken its time.
-func (w *watcher) pause() {
-	timer := time.NewTimer(checkPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-w.b.ctx.Done():
 	}
 }
 

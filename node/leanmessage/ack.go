@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
@@ -167,7 +168,7 @@ func (a *acks) add(k ackKey, seq wire.Seq) {
 // run sends what is gathered until nothing is.
 func (a *acks) run(ctx context.Context) {
 	for {
-		pause(ctx, ackEvery)
+		_ = clock.Sleep(ctx, ackEvery)
 		a.mu.Lock()
 		waiting := a.waiting
 		a.waiting = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -36,21 +37,9 @@ func (c following) readOn(ctx context.Context, l *followed) {
 			c.giveUp(l)
 			return
 		}
-		if !pause(ctx, catchUpPause) {
+		if clock.Sleep(ctx, catchUpPause) != nil {
 			return
 		}
-	}
-}
-
-// pause waits. It returns false if ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

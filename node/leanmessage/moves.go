@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -198,7 +199,7 @@ func (c mover) insist(ctx context.Context, do func(context.Context) error) bool 
 			return true
 		}
 		c.door().opts.Logger.Debug("a user is not followed yet", "app", c.app, "error", err)
-		if !pause(ctx, resumePause) {
+		if clock.Sleep(ctx, resumePause) != nil {
 			return false
 		}
 	}

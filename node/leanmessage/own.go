@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/shard/state"
 )
 
@@ -20,7 +21,7 @@ func (c following) awaitOwn(ctx context.Context, l *followed, entries []*state.E
 		return
 	}
 	upto := c.out.newest()
-	for c.out.waitsUpto(upto) && pause(ctx, ownPause) {
+	for c.out.waitsUpto(upto) && clock.Sleep(ctx, ownPause) == nil {
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
@@ -56,7 +57,7 @@ func (c following) upToDate(ctx context.Context) bool {
 			break
 		}
 		c.door().opts.Logger.Debug("a session is not up to date yet", "app", c.app, "error", err)
-		if !pause(ctx, resumePause) {
+		if clock.Sleep(ctx, resumePause) != nil {
 			return false
 		}
 	}
@@ -267,7 +268,7 @@ func (c *client) followAll(ctx context.Context, all []*followed) error {
 			fresh = append(fresh, l)
 		case ending:
 			c.run(func(ctx context.Context) {
-				if pause(ctx, catchUpPause) {
+				if clock.Sleep(ctx, catchUpPause) == nil {
 					_ = c.followAll(ctx, []*followed{l}) // it is tried until it ends, and once
 				}
 			})

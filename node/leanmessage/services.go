@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
@@ -158,7 +159,7 @@ func (c services) pushUnread(ctx context.Context, of []wire.ConversationID) erro
 		if c.pushInStep(of, states, &news, try == unreadTries) {
 			return nil
 		}
-		if !pause(ctx, time.Duration(try)*20*time.Millisecond) {
+		if clock.Sleep(ctx, time.Duration(try)*20*time.Millisecond) != nil {
 			return ctx.Err()
 		}
 	}

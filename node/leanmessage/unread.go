@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -75,7 +76,7 @@ func (c progress) askUnread(ctx context.Context, ids []wire.ConversationID) {
 	}
 	ids = services(c).tellUnread(ctx, ids)
 	for try := 0; try < unreadTries && len(ids) > 0; try++ {
-		if try > 0 && !pause(ctx, time.Duration(try)*20*time.Millisecond) {
+		if try > 0 && clock.Sleep(ctx, time.Duration(try)*20*time.Millisecond) != nil {
 			return
 		}
 		states, err := following(c).sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
@@ -114,7 +115,7 @@ func (c progress) placeUnread(s *ask.State, last bool) bool {
 	placed := &placedUnread{offset: s.Offset, push: push}
 	l.unread = placed
 	c.run(func(ctx context.Context) {
-		if pause(ctx, unreadPatience) {
+		if clock.Sleep(ctx, unreadPatience) == nil {
 			c.pushOverdue(l, placed)
 		}
 	})

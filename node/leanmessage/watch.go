@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
@@ -74,12 +75,7 @@ func (c watch) check(ctx context.Context) {
 			c.judge(ctx, held)
 			return
 		}
-		timer := time.NewTimer(checkPause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		_ = clock.Sleep(ctx, checkPause) // the loop ends with ctx
 	}
 }
 

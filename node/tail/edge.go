@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -161,12 +162,7 @@ func (t *shardTail) run(ctx context.Context) {
 			}
 		}
 		opts.Logger.Debug("tail ended", "shard", t.shard, "error", err)
-		timer := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		_ = clock.Sleep(ctx, pause/2+rand.N(pause/2)) // the loop ends with ctx
 		pause = min(2*pause, opts.MaxPause)
 	}
 }

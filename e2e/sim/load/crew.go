@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -103,7 +104,7 @@ const quiet = 6 * time.Second
 func (c *Crew) Finish(ctx context.Context) error {
 	c.rec.Phase(history.PhaseFinal)
 	c.each(func(d *device) { settleAccounts(ctx, d) })
-	if err := sleep(ctx, quiet); err != nil {
+	if err := clock.Sleep(ctx, quiet); err != nil {
 		return fmt.Errorf("wait for quiet: %w", err)
 	}
 	c.each(func(d *device) {
@@ -116,17 +117,6 @@ func (c *Crew) Finish(ctx context.Context) error {
 		return fmt.Errorf("read all: %w", err)
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // outcome judges what a call returned. A client that has ended says so in each

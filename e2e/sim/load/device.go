@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -71,7 +72,7 @@ func (d *device) client() string {
 func (d *device) work(ctx context.Context) {
 	for ctx.Err() == nil && d.crew.mayGoOn() {
 		pause := time.Duration(d.rng.ExpFloat64() * float64(d.crew.opts.Pause))
-		if sleep(ctx, min(pause, 8*d.crew.opts.Pause)) != nil {
+		if clock.Sleep(ctx, min(pause, 8*d.crew.opts.Pause)) != nil {
 			return
 		}
 		if !d.ready(ctx) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -74,7 +75,7 @@ func converge(ctx context.Context, d *device) {
 	deadline := time.Now().Add(d.crew.opts.Settle)
 	for _, f := range d.follows {
 		for f.sub != nil && !f.over() && f.position() < last[f.in] && time.Now().Before(deadline) {
-			if sleep(ctx, 50*time.Millisecond) != nil {
+			if clock.Sleep(ctx, 50*time.Millisecond) != nil {
 				return
 			}
 		}

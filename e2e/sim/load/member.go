@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -23,7 +24,7 @@ func foundConversations(ctx context.Context, d *device) error {
 			return context.Cause(ctx)
 		}
 		if !d.ready(ctx) {
-			if err := sleep(ctx, 200*time.Millisecond); err != nil {
+			if err := clock.Sleep(ctx, 200*time.Millisecond); err != nil {
 				return err
 			}
 			continue

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/wire"
 )
@@ -28,7 +29,7 @@ func poll(ctx context.Context, d *device) {
 		if d.historyPage(ctx, in, client.Range{Limit: 1 + d.rng.IntN(3), Strong: true}) == nil {
 			return
 		}
-		if sleep(ctx, time.Duration(d.rng.IntN(12))*time.Millisecond) != nil {
+		if clock.Sleep(ctx, time.Duration(d.rng.IntN(12))*time.Millisecond) != nil {
 			return
 		}
 	}
@@ -41,7 +42,7 @@ const watchPause = 24 * time.Millisecond
 // ends.
 func watch(ctx context.Context, d *device) {
 	in := d.crew.board.all()[0].id
-	for sleep(ctx, time.Duration(1+d.rng.Int64N(int64(watchPause)))) == nil {
+	for clock.Sleep(ctx, time.Duration(1+d.rng.Int64N(int64(watchPause)))) == nil {
 		if !d.ready(ctx) {
 			continue
 		}
