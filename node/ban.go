@@ -31,7 +31,7 @@ func (w *web) ban(rw http.ResponseWriter, r *http.Request) {
 		commands = append(commands, &state.Kick{User: info.ID, Reason: "banned"})
 	}
 	for _, c := range commands {
-		result, err := doorHost{w.n.backend, presence{w.n}}.Change(ctx, h, c)
+		result, err := w.n.host().Change(ctx, h, c)
 		switch {
 		case err != nil:
 			refuseWeb(rw, http.StatusServiceUnavailable, err)

@@ -29,6 +29,9 @@ type doorHost struct {
 
 var _ door.Host = doorHost{}
 
+// host is the node as doors see it, once it has a backend.
+func (n *Node) host() doorHost { return doorHost{n.backend, presence{n}} }
+
 // Self implements door.Host.
 func (d doorHost) Self() wire.NodeID { return d.self }
 
@@ -97,7 +100,7 @@ func rootOf(c state.Command) string {
 	return string(s.User)
 }
 
-// Unique implements door.Log. See createUnique: neither step has a token, since
+// Unique implements door.Log. As in createUnique neither step has a token, since
 // both are harmless when they are repeated.
 func (d doorHost) Unique(ctx context.Context, h state.Header, create *state.CreateConversation) (state.Result, error) {
 	h.Token = state.Token{}
@@ -105,31 +108,17 @@ func (d doorHost) Unique(ctx context.Context, h state.Header, create *state.Crea
 	if h.Actor != "" {
 		resolve.Members = append([]wire.UserID{h.Actor}, create.Members...)
 	}
-	for range uniqueTries {
-		entry, err := d.Change(ctx, h, resolve)
-		if err != nil || entry.Refusal != state.None {
-			return entry, err
-		}
-		resolve.Drop = nil
-		for _, id := range entry.Conversations {
+	return findUnique(resolve,
+		func() (state.Result, error) { return d.Change(ctx, h, resolve) },
+		func(id wire.ConversationID) (state.Result, error) {
 			try := *create
 			try.ID, try.Unique = id, true
 			result, err := d.Change(ctx, h, &try)
-			if err != nil {
-				return state.Result{}, err
+			if len(result.Conversations) == 0 {
+				result.Conversations = []wire.ConversationID{id}
 			}
-			switch result.Refusal {
-			case state.Gone, state.Exists: // drifted, or gone: not the one any more
-				resolve.Drop = append(resolve.Drop, id)
-			default:
-				if len(result.Conversations) == 0 {
-					result.Conversations = []wire.ConversationID{id}
-				}
-				return result, nil
-			}
-		}
-	}
-	return state.Result{}, wire.Errorf(wire.CodeUnavailable, "conversation.create", "the conversation of these members keeps changing, ask again")
+			return result, err
+		})
 }
 
 // Ask implements door.Log.

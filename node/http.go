@@ -49,7 +49,7 @@ func (n *Node) web() WebHandlers {
 		mux.Handle("GET "+pagesPath, pages(n.env.Web))
 	}
 	mux.Handle("/v1/route", crossOrigin(http.HandlerFunc(n.lean.Discover)))
-	rest := leanrest.Handler(doorHost{n.backend, presence{n}})
+	rest := leanrest.Handler(n.host())
 	mux.Handle("/1.1/", rest)
 	mux.Handle("/1.2/", rest)
 	return WebHandlers{Plain: mux, Lean: func(s *transport.LeanSocket) { n.lean.Serve(s) }}

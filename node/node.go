@@ -331,7 +331,7 @@ func (n *Node) openEdge(context.Context) error {
 		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
 		pages: make(chan struct{}, maxPages), scans: make(chan struct{}, maxScans),
 	}
-	n.lean = leanmessage.New(doorHost{n.backend, presence{n}}, leanmessage.Options{Logger: n.env.Logger})
+	n.lean = leanmessage.New(n.host(), leanmessage.Options{Logger: n.env.Logger})
 	n.parts.push("requests", func() error {
 		cancel()
 		n.backend.tasks.end()

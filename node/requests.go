@@ -187,35 +187,52 @@ func (b *backend) createUnique(ctx context.Context, asker native.Asker, req *pb.
 	if err != nil {
 		return nil, err
 	}
-	for range uniqueTries {
-		entry, err := b.changeAs(ctx, op, state.Header{App: asker.App, Actor: asker.User, Origin: asker.Origin}, resolve)
-		if err != nil {
-			return nil, err
-		}
-		resolve.Drop = nil
-		for _, id := range entry.Conversations {
+	h := state.Header{App: asker.App, Actor: asker.User, Origin: asker.Origin}
+	var try *pb.Request
+	result, err := findUnique(resolve,
+		func() (state.Result, error) { return b.changeAs(ctx, op, h, resolve) },
+		func(id wire.ConversationID) (state.Result, error) {
 			create := proto.CloneOf(asked)
 			create.Id = string(id)
 			// Without a token: the client has counted it for its user, not for this
 			// conversation, and to find it again is harmless.
-			try := &pb.Request{Id: req.GetId(), Op: &pb.Request_CreateConversation{CreateConversation: create}}
+			try = &pb.Request{Id: req.GetId(), Op: &pb.Request_CreateConversation{CreateConversation: create}}
 			change, _, err := native.Translate(asker, try)
 			if err != nil {
-				return nil, err
+				return state.Result{}, err
 			}
-			result, err := b.proposeChange(ctx, asker.App, change)
+			return b.proposeChange(ctx, asker.App, change)
+		})
+	if err != nil {
+		return nil, withOp(op, err)
+	}
+	return native.Answer(op, try, result), nil
+}
+
+// findUnique asks the entry of a member set for candidates and tries to create
+// each, until one is the conversation of exactly these members. A refusal to
+// answer, or to create, is the result.
+func findUnique(resolve *state.ResolveUnique, ask func() (state.Result, error), create func(wire.ConversationID) (state.Result, error)) (state.Result, error) {
+	for range uniqueTries {
+		entry, err := ask()
+		if err != nil || entry.Refusal != state.None {
+			return entry, err
+		}
+		resolve.Drop = nil
+		for _, id := range entry.Conversations {
+			result, err := create(id)
 			if err != nil {
-				return nil, withOp(op, err)
+				return state.Result{}, err
 			}
 			switch result.Refusal {
 			case state.Gone, state.Exists: // drifted, or gone: not the one any more
 				resolve.Drop = append(resolve.Drop, id)
 			default:
-				return native.Answer(op, try, result), nil
+				return result, nil
 			}
 		}
 	}
-	return nil, wire.Errorf(wire.CodeUnavailable, op, "the conversation of these members keeps changing, ask again")
+	return state.Result{}, wire.Errorf(wire.CodeUnavailable, "conversation.create", "the conversation of these members keeps changing, ask again")
 }
 
 // unread asks each conversation's shard.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
@@ -224,7 +225,7 @@ func (t codes) failed(err error) *Error {
 		return t.refused(e.Refusal, e.Text)
 	}
 	if e, ok := errors.AsType[*wire.Error](err); ok {
-		if refusal, ok := refusalOf(e.Code); ok {
+		if refusal, ok := door.RefusalOf(e.Code); ok {
 			return t.refused(refusal, e.Text)
 		}
 		return &Error{Code: CodeInternalError, Detail: e.Code.String() + ": " + e.Text}
@@ -233,14 +234,4 @@ func (t codes) failed(err error) *Error {
 		return &Error{Code: CodeInternalError, Detail: "not done in time"}
 	}
 	return &Error{Code: CodeInternalError}
-}
-
-// refusalOf turns a code that stands for a refusal back into it.
-func refusalOf(c wire.Code) (state.Refusal, bool) {
-	r, ok := map[wire.Code]state.Refusal{
-		wire.CodeNotFound: state.NotFound, wire.CodeNotMember: state.NotMember, wire.CodeForbidden: state.Forbidden,
-		wire.CodeExists: state.Exists, wire.CodeGone: state.Gone, wire.CodeLimit: state.Limit, wire.CodeConflict: state.Conflict,
-		wire.CodeMuted: state.Muted, wire.CodeInvalid: state.Invalid, wire.CodeStartOver: state.StartOver,
-	}[c]
-	return r, ok
 }

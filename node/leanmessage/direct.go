@@ -70,10 +70,7 @@ func mentioned(pids []string) []wire.UserID {
 
 // sendStored sends a message to be stored.
 func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
-	h := c.header(ctx)
-	if dt := m.GetDt(); dt != "" {
-		h.Token.Random = resendToken(c.user, dt)
-	}
+	h := state.Header{App: c.app, Actor: c.user, Origin: c.origin(ctx), Token: state.Token{Random: resendToken(c.user, m.GetDt())}}
 	cid := storedID(m.GetCid())
 	send := &state.SendMessage{
 		Conversation: services(c).within(cid), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(), Receipt: m.GetR(),
@@ -96,8 +93,12 @@ func (c sending) sendStored(ctx context.Context, m *leanpb.DirectCommand, done f
 	})
 }
 
-// resendToken recognises a message that a client sends again.
+// resendToken recognises a message that a client sends again. Without a dt it
+// cannot be: the token is of this try alone.
 func resendToken(user wire.UserID, dt string) string {
+	if dt == "" {
+		return rand.Text()
+	}
 	sum := sha256.Sum256([]byte(string(user) + "\x00" + dt))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

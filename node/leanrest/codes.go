@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -131,39 +132,13 @@ func failureOf(err error) *failure {
 	if !ok {
 		return &failure{status: http.StatusInternalServerError, code: codeInternal, text: "internal error"}
 	}
-	if r := refusalOf(e.Code); r != state.None {
+	if r, ok := door.RefusalOf(e.Code); ok {
 		return refused(r, e.Text)
 	}
 	switch e.Code {
-	case wire.CodeInvalid:
-		return wrong(codeOther, "%s", e.Text)
 	case wire.CodeUnavailable, wire.CodeNotLeader, wire.CodeStaleRoute, wire.CodeStorageFull, wire.CodeClosed:
 		return &failure{status: http.StatusServiceUnavailable, code: codeInternal, text: "not available: ask again", after: time.Second}
 	default:
 		return &failure{status: http.StatusInternalServerError, code: codeInternal, text: "internal error"}
-	}
-}
-
-// refusalOf turns a code that stands for a refusal back into it.
-func refusalOf(c wire.Code) state.Refusal {
-	switch c {
-	case wire.CodeNotFound:
-		return state.NotFound
-	case wire.CodeNotMember:
-		return state.NotMember
-	case wire.CodeForbidden:
-		return state.Forbidden
-	case wire.CodeExists:
-		return state.Exists
-	case wire.CodeGone:
-		return state.Gone
-	case wire.CodeLimit:
-		return state.Limit
-	case wire.CodeConflict:
-		return state.Conflict
-	case wire.CodeMuted:
-		return state.Muted
-	default:
-		return state.None
 	}
 }

@@ -134,30 +134,20 @@ func (q servicesRequest) broadcasts(question *ask.Broadcasts) ([]ask.Broadcast, 
 	return a.Broadcasts.Broadcasts, nil
 }
 
-// editOfService changes what a service has said: to some users, to subscribers,
-// or to all.
-func editOfService(q *request) (any, error) {
-	var c messageChange
-	if err := q.decode(&c); err != nil {
-		return nil, err
+// changeOfService edits or recalls what a service has said: to some users, to
+// subscribers, or to all.
+func changeOfService(recall bool) func(*request) (any, error) {
+	return func(q *request) (any, error) {
+		var c messageChange
+		if err := q.decode(&c); err != nil {
+			return nil, err
+		}
+		id, err := q.conversation(codeInvalidTarget)
+		if err != nil {
+			return nil, err
+		}
+		return servicesRequest{messagesRequest{q}}.changeOfService(id, q.http.PathValue("mid"), &c, recall)
 	}
-	id, err := q.conversation(codeInvalidTarget)
-	if err != nil {
-		return nil, err
-	}
-	return servicesRequest{messagesRequest{q}}.changeOfService(id, q.http.PathValue("mid"), &c, false)
-}
-
-func recallOfService(q *request) (any, error) {
-	var c messageChange
-	if err := q.decode(&c); err != nil {
-		return nil, err
-	}
-	id, err := q.conversation(codeInvalidTarget)
-	if err != nil {
-		return nil, err
-	}
-	return servicesRequest{messagesRequest{q}}.changeOfService(id, q.http.PathValue("mid"), &c, true)
 }
 
 func (q servicesRequest) changeOfService(id wire.ConversationID, mid string, c *messageChange, recall bool) (any, error) {

@@ -3,8 +3,8 @@ package route
 import (
 	"context"
 	"math/rand/v2"
-	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/mutant"
 	"github.com/quorate/quorate/wire"
@@ -34,11 +34,7 @@ func (r *Router) Query(ctx context.Context, q Query) ([]byte, error) {
 			return nil, err
 		}
 		pause := min(r.opts.FirstPause<<min(pauses, 8), r.opts.MaxPause)
-		timer := time.NewTimer(pause/2 + rand.N(pause/2+1))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if clock.Sleep(ctx, pause/2+rand.N(pause/2+1)) != nil {
 			return nil, &wire.Error{Code: wire.CodeUnavailable, Text: "ask again: " + err.Text, Err: ctx.Err()}
 		}
 	}
@@ -59,9 +55,10 @@ func (r *Router) query(ctx context.Context, q Query, pauses int) ([]byte, *wire.
 	}
 	to := r.leader(route, pauses)
 	answer, err := r.ask(ctx, to, route, q)
-	if err != nil && err.Code == wire.CodeNotLeader && err.Leader != "" && err.Leader != to {
-		r.hints.Store(route.Shard, err.Leader)
-		answer, err = r.ask(ctx, err.Leader, route, q)
+	if err != nil {
+		if next, ok := r.Redirected(route.Shard, to, err); ok {
+			answer, err = r.ask(ctx, next, route, q)
+		}
 	}
 	return answer, err
 }

@@ -172,12 +172,10 @@ func (t *trip) outcome(s wire.ShardID, result state.Result, err *wire.Error) {
 	}
 	switch err.Code {
 	case wire.CodeNotLeader:
-		if err.Leader != "" && err.Leader != t.asked && time.Now().Before(t.Deadline) && !t.router.closed.Load() {
-			t.router.hints.Store(s, err.Leader)
-			t.attemptSoon(err.Leader)
+		if to, ok := t.router.Redirected(s, t.asked, err); ok && time.Now().Before(t.Deadline) && !t.router.closed.Load() {
+			t.attemptSoon(to)
 			return
 		}
-		t.router.hints.Delete(s)
 		t.again(err)
 	case wire.CodeUnavailable, wire.CodeStaleRoute, wire.CodeClosed:
 		t.again(err)
