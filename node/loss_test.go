@@ -9,6 +9,7 @@ import (
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
+	"github.com/quorate/quorate/wire/leanpb"
 	"github.com/quorate/quorate/wire/pb"
 )
 
@@ -136,6 +137,27 @@ func TestLM070_WillOfANodeThatIsBackAtOnce(t *testing.T) {
 		wantWill(t, wills, "jerry")
 		if held := c.held("jerry"); len(held.Tags) > 0 || held.Will != nil {
 			t.Errorf("left behind: %+v", held)
+		}
+	})
+}
+
+// TestLM070_WillOfAShortStay: a node gets its first session in a shard, and dies
+// before anybody has looked who is there.
+func TestLM070_WillOfAShortStay(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		edge := c.other(c.leader("jerry"))
+		id, wills, end := c.mourners(t, c.other(edge), "jerry")
+		defer end()
+		time.Sleep(2*edgeLease + edgeLease/10) // the leader has looked around, and does not again at once
+		jerry := c.lean("jerry", edge, transport.LeanProtobuf3)
+		jerry.open()
+		jerry.send(string(id), "farewell", func(m *leanpb.DirectCommand) { m.Will = new(true) })
+		c.crash(edge)
+		jerry.leave()
+		began := time.Now()
+		wantWill(t, wills, "jerry")
+		if took := time.Since(began); took > time.Minute+4*edgeLease { // wantWill waits a minute for a second one
+			t.Errorf("the will came after %v", took-time.Minute)
 		}
 	})
 }

@@ -172,7 +172,7 @@ type edgeWatch struct {
 }
 
 // lookAnyway is how often sessions of edges that are not there are looked for
-// though none has gone: one may have come and gone unseen.
+// though none has gone: one may have gone before it had a stream here.
 const lookAnyway = 5 * time.Minute
 
 // watchEdges reports the sessions of edges that are gone, in the shards that

@@ -58,6 +58,7 @@ type Hub struct {
 		feeds     map[*feed]struct{}
 		index     uint64
 		online    map[wire.AppID]int // in how many user logs there is interest
+		visited   map[string]bool    // places that had a stream since Places was called
 		wills     keptWills
 	}
 }
@@ -75,6 +76,7 @@ func NewHub(access Access) *Hub {
 	h.mu.interests = map[state.LogKey]*interest{}
 	h.mu.feeds = map[*feed]struct{}{}
 	h.mu.online = map[wire.AppID]int{}
+	h.mu.visited = map[string]bool{}
 	return h
 }
 
@@ -190,6 +192,7 @@ func (h *Hub) Serve(ctx context.Context, edge wire.NodeID, place string, stream 
 		return errors.Join(ErrNotLeading, stream.Close())
 	}
 	h.mu.feeds[f] = struct{}{}
+	h.mu.visited[place] = true
 	h.mu.Unlock()
 	defer h.forget(f)
 
@@ -304,11 +307,13 @@ func (h *Hub) feedsLocked(log state.LogKey) []*feed {
 	return nil
 }
 
-// Places returns the places of the edges that tail the shard now.
+// Places returns the places of the edges that tail the shard now, or did at any
+// time since the last call: one that comes and goes in between is not missed.
 func (h *Hub) Places() map[string]bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	places := make(map[string]bool, len(h.mu.feeds))
+	places := h.mu.visited
+	h.mu.visited = map[string]bool{}
 	for f := range h.mu.feeds {
 		places[f.place] = true
 	}
