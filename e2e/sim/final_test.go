@@ -94,10 +94,14 @@ func (w *world) sample(ctx context.Context) {
 	for sleep(ctx, 500*time.Millisecond) == nil {
 		for _, m := range w.nodes {
 			l := m.alive()
-			if l == nil || l.up.Load() == nil {
+			if l == nil {
 				continue
 			}
-			for _, r := range l.up.Load().Replicas() {
+			up := l.running()
+			if up == nil {
+				continue
+			}
+			for _, r := range up.Replicas() {
 				at := r.State().Record()
 				if at.Applied > 0 && !l.died.Load() {
 					w.rec.Add(history.Event{Op: history.OpChain, Node: m.id, Raft: &history.Raft{Shard: r.Shard(), Index: at.Applied, Hash: at.Chain}})

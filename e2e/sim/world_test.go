@@ -71,6 +71,7 @@ type life struct {
 	died  atomic.Bool
 	ready chan struct{}
 	up    atomic.Pointer[node.Node]
+	ends  atomic.Bool // it is being stopped in order
 	stop  context.CancelFunc
 	ended chan struct{}
 	err   error // of node.Run, once ended
@@ -109,9 +110,16 @@ func (m *machine) alive() *life {
 // running returns the machine's node, or nil while it does not serve.
 func (m *machine) running() *node.Node {
 	if l := m.alive(); l != nil {
-		return l.up.Load()
+		return l.running()
 	}
 	return nil
+}
+
+func (l *life) running() *node.Node {
+	if l.ends.Load() {
+		return nil
+	}
+	return l.up.Load()
 }
 
 // start begins a new life, if there is none.
@@ -177,7 +185,7 @@ func (l *life) die(percent int, told bool) bool {
 // retire stops the process in order, as a rolling restart does.
 func (l *life) retire() {
 	l.m.w.rec.Note(l.m.id, "is stopped in order")
-	l.up.Store(nil)
+	l.ends.Store(true) // up may be set after it: the node may just have begun to serve
 	l.stop()
 	select {
 	case <-l.ended:

@@ -9,17 +9,27 @@ import WebSocket from 'ws';
 
 const program = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
+const patience = 60_000; // it may be the first start after its installation, on a busy machine
+
 export class Chromium {
   #process;
+  #gone;
+  #said = '';
   #directory = mkdtempSync(path.join(tmpdir(), 'quorate-chromium-'));
 
   async start() {
     this.#process = spawn(program, [
       '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update',
       '--remote-debugging-port=0', `--user-data-dir=${this.#directory}`, 'about:blank',
-    ], { stdio: 'ignore' });
+    ], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    this.#gone = once(this.#process, 'exit');
+    this.#process.stderr.on('data', (data) => {
+      this.#said = (this.#said + data).slice(-4000);
+    });
     const file = path.join(this.#directory, 'DevToolsActivePort');
-    for (let i = 0; i < 400; i++) {
+    const deadline = Date.now() + patience;
+    while (Date.now() < deadline && this.#process.exitCode === null) {
       const [port] = (await readFile(file, 'utf8').catch(() => '')).split('\n');
       if (port) {
         this.base = `http://127.0.0.1:${port}`;
@@ -27,7 +37,8 @@ export class Chromium {
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error('Chromium does not answer');
+    await this.stop();
+    throw new Error(`Chromium does not answer; it said: ${this.#said}`);
   }
 
   /** Opens a tab. */
@@ -37,11 +48,22 @@ export class Chromium {
     return new Tab(new WebSocket(webSocketDebuggerUrl)).ready(url);
   }
 
+  /**
+   * Ends it and all its processes, which write to its directory to the last. What
+   * cannot be removed of that is left: it says nothing of what was tested.
+   */
   async stop() {
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGTERM');
-    await gone;
-    rmSync(this.#directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    try {
+      process.kill(-this.#process.pid, 'SIGKILL');
+    } catch {
+      // it has ended by itself
+    }
+    await this.#gone;
+    try {
+      rmSync(this.#directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    } catch (error) {
+      console.log(`# ${error.message}`);
+    }
   }
 }
 
@@ -66,7 +88,8 @@ class Tab {
 
   async ready(url) {
     await once(this.socket, 'open');
-    for (let i = 0; i < 200; i++) {
+    const deadline = Date.now() + patience;
+    while (Date.now() < deadline) {
       const there = await this.run(`location.href === ${JSON.stringify(url)} && document.readyState`).catch(() => '');
       if (there === 'complete') return this;
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -365,9 +365,13 @@ func TestLiveness(t *testing.T) {
 	})
 }
 
-// markedAgain has bob read and be removed, come back, and have read still.
-func markedAgain(s *story, tries int) {
-	s.call(5, history.Event{Op: history.OpMark, User: "bob", Try: tries, State: &history.State{Cursors: []history.Cursor{{User: "bob", Read: 1}}}})
+// markedAgain has bob read, which takes so long, and be removed, come back, and
+// have read still.
+func markedAgain(s *story, tries int, took time.Duration) {
+	s.call(5, history.Event{
+		Op: history.OpMark, User: "bob", Try: tries, Until: 5*time.Second + took,
+		State: &history.State{Cursors: []history.Cursor{{User: "bob", Read: 1}}},
+	})
 	cursors := append(theLog().Cursors, history.Cursor{User: "bob", Read: 1, Delivered: 1})
 	for i := range s.h.Events {
 		if e := &s.h.Events[i]; e.Op == history.OpCursors {
@@ -406,8 +410,9 @@ func TestRegisters(t *testing.T) {
 		{"a cursor read before and after is not moved in between", "A5", func(s *story) {
 			s.call(18, history.Event{Op: history.OpCursors, User: "cid", State: &history.State{}})
 		}},
-		{"a cursor that outlives a removal", "A5", func(s *story) { markedAgain(s, 0) }},
-		{"a cursor that a second copy of its move has set again", "", func(s *story) { markedAgain(s, 1) }},
+		{"a cursor that outlives a removal", "A5", func(s *story) { markedAgain(s, 0, 20*time.Millisecond) }},
+		{"a cursor that a second copy of its move has set again", "", func(s *story) { markedAgain(s, 1, 20*time.Millisecond) }},
+		{"a cursor that its node has set twice", "", func(s *story) { markedAgain(s, 0, time.Second) }},
 		{"a cursor that was moved past the end", "", func(s *story) {
 			s.event(history.OpMark, "ann").State.Cursors[0].Read = 3 // known: 4
 			for i := range s.h.Events {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -223,7 +224,7 @@ func accessesOf(x *index, e *history.Event, known *highWater) []access {
 	case e.Op == history.OpMark:
 		add(moves, e.User)
 		all[0].low, all[0].high = markRange(e, known)
-		if e.Try > 0 && e.Outcome == history.OK {
+		if mayRepeat(e) && e.Outcome == history.OK {
 			// A copy of it may come later: where the cursor is already, that is nothing,
 			// but a member who has left and come back begins anew.
 			again := all[0]
@@ -234,6 +235,15 @@ func accessesOf(x *index, e *history.Event, known *highWater) []access {
 		return append(all, readsOf(x, e, span)...)
 	}
 	return all
+}
+
+// repeatAfter is how long a call takes at least whose node may have asked again.
+const repeatAfter = int64(250 * time.Millisecond)
+
+// mayRepeat tells whether copies of a call may be under way: its client asked
+// again, or was kept waiting so long that the node may have done so.
+func mayRepeat(e *history.Event) bool {
+	return e.Try > 0 || int64(e.Until-e.At) >= repeatAfter
 }
 
 // tellsOfItsUser tells whether "not a member" is about who asked, as things were

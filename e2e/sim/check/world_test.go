@@ -88,9 +88,12 @@ func (s *story) add(at int, e history.Event) {
 	s.h.Events = slices.Insert(s.h.Events, i, e)
 }
 
-// call adds a call about tea that takes half a second.
+// call adds a call about tea that takes half a second, if nothing else is said.
 func (s *story) call(at int, e history.Event) {
-	e.Conversation, e.Until = tea, time.Duration(at)*time.Second+500*time.Millisecond
+	e.Conversation = tea
+	if e.Until == 0 {
+		e.Until = time.Duration(at)*time.Second + 500*time.Millisecond
+	}
 	if e.Outcome == "" {
 		e.Outcome = history.OK
 	}
