@@ -22,8 +22,8 @@ var floors = map[string]int{
 	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "shard/jsonop": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
 	"wire": 1, "raftlog": 1,
 	"raftnet": 2, "shard/state": 2, "transport": 2,
-	"shard": 3, "cluster": 3, "transport/mux": 3,
-	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4, "node/where": 4, "node/leansign": 4, "node/leandoc": 4,
+	"shard": 3, "cluster": 3, "transport/mux": 3, "node/where": 3, "node/leandoc": 3,
+	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4, "node/leansign": 4, "node/columns": 4,
 	"node/native": 5, "node/ask": 5,
 	"node/session": 6, "node/door": 6,
 	"node/leanmessage": 7, "node/leanrest": 7,
@@ -47,6 +47,7 @@ var landlords = map[string][]string{
 	"github.com/golang-jwt/jwt":         {"node/auth", "client"},
 	"github.com/alecthomas/kong":        {"cmd/quorate"},
 	"github.com/BurntSushi/toml":        {"cmd/quorate"},
+	"github.com/google/btree":           {"node/columns"},
 	"github.com/anishathalye/porcupine": {"e2e/sim/check"},
 }
 

@@ -52,7 +52,7 @@ type backend struct {
 	tasks tasks
 
 	pages    chan struct{} // one for each page that is made or not written yet
-	scans    chan struct{} // one for each question that goes to all shards
+	scans    *turns        // of questions that go to all shards
 	sessions sessions
 	stopping atomic.Bool // the node closes its sessions
 }
@@ -329,10 +329,6 @@ func (b *backend) query(s *session.Session, asker native.Asker, req *pb.Request)
 // once for all its sessions: at half a MiB each, what those who ask and do not
 // read can make it hold.
 const maxPages = 512
-
-// maxScans is how many questions of a node go to all shards at once: each of them
-// may be work for a second.
-const maxScans = 2
 
 func (b *backend) beginPage(ctx context.Context, s *session.Session) bool {
 	if !s.BeginPage(ctx) {

@@ -167,12 +167,11 @@ func (d doorHost) Divide(app wire.AppID, roots []string) [][]string {
 // AskAll implements door.Log.
 func (d doorHost) AskAll(ctx context.Context, app wire.AppID, user wire.UserID, r *ask.Request) ([]*ask.Answer, error) {
 	// Answers of all shards together may be large, and take all of them to make.
-	select {
-	case d.scans <- struct{}{}:
-		defer func() { <-d.scans }()
-	case <-ctx.Done():
-		return nil, &wire.Error{Code: wire.CodeUnavailable, Text: "too many questions go to all shards, ask again", Err: ctx.Err()}
+	by := asker{app, user}
+	if err := d.scans.take(ctx, by); err != nil {
+		return nil, err
 	}
+	defer d.scans.give(by)
 	shards := d.meta.Table().Shards()
 	all := make([]*ask.Answer, len(shards))
 	errs := make([]error, len(shards))
@@ -236,9 +235,9 @@ func (d doorHost) Present(ctx context.Context, app wire.AppID, id wire.Conversat
 //	| version 1 | refusal, 1 | text | the answer, in JSON, without a refusal |
 const doorAnswerVersion = 1
 
-// answerDoor answers a question of another door from a shard's state.
-func answerDoor(st *state.State, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
-	answer, err := ask.Execute(st, app, user, question)
+// answerDoor answers a question of another door from a shard.
+func answerDoor(from ask.Source, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
+	answer, err := ask.Execute(from, app, user, question)
 	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
 		return bin.AppendString([]byte{doorAnswerVersion, byte(refused.Refusal)}, refused.Text), nil
 	}

@@ -329,7 +329,7 @@ func (n *Node) openEdge(context.Context) error {
 	n.backend = &backend{
 		self: n.cfg.Node, place: place, cluster: n.cfg.Cluster, plain: n.cfg.TLS.PlainClients, meta: n.meta, router: n.router, edge: n.edge,
 		mux: n.mux, shards: n.shards, cursors: newCursors(n.router, n.table), collect: n.env.Collect, wall: n.env.Wall, logger: n.env.Logger, ctx: ctx,
-		pages: make(chan struct{}, maxPages), scans: make(chan struct{}, maxScans),
+		pages: make(chan struct{}, maxPages), scans: newTurns(maxScans),
 	}
 	n.lean = leanmessage.New(n.host(), leanmessage.Options{Logger: n.env.Logger})
 	n.parts.push("requests", func() error {

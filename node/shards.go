@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
+	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/raftlog"
@@ -28,6 +29,7 @@ type hosted struct {
 	id      wire.ShardID
 	slots   wire.SlotRange
 	state   *state.State
+	columns *columns.Index
 	replica *shard.Replica
 	net     *raftnet.Transport
 	hub     *tail.Hub
@@ -113,6 +115,7 @@ func (s *shards) open(sh cluster.Shard) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the state of shard %d: %w", sh.ID, err)
 	}
+	h.columns = columns.New(h.state)
 	snapshots, err := s.stores.Snapshots(uint32(sh.ID), keyRange(h.slots), metaReader(h.slots))
 	if err != nil {
 		return fmt.Errorf("open the snapshots of shard %d: %w", sh.ID, err)
@@ -178,6 +181,7 @@ func (s *shards) close() error {
 		h.lead(false)
 		all.Go(func() {
 			errs[i] = errors.Join(h.net.Close(), h.replica.Close())
+			h.columns.Close()
 			h.scrubs.Close()
 		})
 	}
@@ -204,6 +208,7 @@ func (s *shards) handOver(ctx context.Context) {
 
 // applied is told by the state what an entry changed.
 func (h *hosted) applied(a state.Applied) {
+	h.columns.Applied(a)
 	h.hub.Applied(a)
 	for i, t := range a.Transients {
 		age := time.Duration(h.wall.Millis()-a.Stamp) * time.Millisecond

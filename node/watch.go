@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/clock"
+	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/native"
 	"github.com/quorate/quorate/node/route"
 	"github.com/quorate/quorate/node/session"
@@ -164,7 +165,7 @@ func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, requ
 		answer, err := answerUser(h.state, app, user, string(request[1:]))
 		return answer, true, err
 	case queryDoor:
-		answer, err := answerDoor(h.state, app, user, request[1:])
+		answer, err := answerDoor(ask.Source{State: h.state, Columns: h.columns}, app, user, request[1:])
 		return answer, true, err
 	default:
 		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query of an unknown kind")

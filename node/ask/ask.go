@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -101,17 +102,25 @@ func (r *Request) set() question {
 	return nil
 }
 
-// executor answers one user's questions from one state.
-type executor struct {
-	st   *state.State
-	app  wire.AppID
-	user wire.UserID // empty: the app
+// Source is what questions are answered from: a shard's state, and what is known
+// of its columns. Without an index searches go through all conversations.
+type Source struct {
+	State   *state.State
+	Columns *columns.Index
 }
 
-// Execute answers an encoded question from a shard's state, for a user of the
-// app, or for the app itself when the user is empty. The error is a *wire.Error
-// or a *state.RefusedError.
-func Execute(st *state.State, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
+// executor answers one user's questions from one state.
+type executor struct {
+	st      *state.State
+	columns *columns.Index
+	app     wire.AppID
+	user    wire.UserID // empty: the app
+}
+
+// Execute answers an encoded question from a shard, for a user of the app, or for
+// the app itself when the user is empty. The error is a *wire.Error or a
+// *state.RefusedError.
+func Execute(from Source, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
 	var r Request
 	if err := json.Unmarshal(question, &r); err != nil {
 		return nil, wire.Errorf(wire.CodeInvalid, "", "decode a question: %v", err)
@@ -121,7 +130,7 @@ func Execute(st *state.State, app wire.AppID, user wire.UserID, question []byte)
 		return nil, wire.Errorf(wire.CodeInvalid, "", "this node does not know the question")
 	}
 	var a Answer
-	if err := q.answer(executor{st: st, app: app, user: user}, &a); err != nil {
+	if err := q.answer(executor{st: from.State, columns: from.Columns, app: app, user: user}, &a); err != nil {
 		return nil, checked(err)
 	}
 	b, err := json.Marshal(&a)

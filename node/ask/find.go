@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/where"
 	"github.com/quorate/quorate/shard/state"
@@ -65,11 +66,11 @@ type Document struct {
 
 // Decode returns the columns.
 func (d *Document) Decode() (map[string]any, error) {
-	var columns map[string]any
-	if err := json.Unmarshal(d.Columns, &columns); err != nil {
+	var decoded map[string]any
+	if err := json.Unmarshal(d.Columns, &decoded); err != nil {
 		return nil, fmt.Errorf("decode the columns of %s: %w", d.Conversation, err)
 	}
-	return columns, nil
+	return decoded, nil
 }
 
 // finder answers one Find.
@@ -79,7 +80,11 @@ type finder struct {
 	q     *Find
 	query *where.Query
 	order where.Order
+	want  state.Detail
+	until time.Time // when it has taken too long
 	found []candidate
+
+	looked, matched int // conversations
 }
 
 // candidate is a match with its place in the order.
@@ -94,18 +99,23 @@ func (q *Find) answer(e executor, a *Answer) error {
 	}
 	f := finder{executor: e, q: q}
 	var err error
-	if f.query, err = where.Parse(q.Where); err == nil {
-		f.order, err = where.ParseSort(q.Sort, f.query)
+	a.Find, err = f.ask()
+	return err
+}
+
+func (f *finder) ask() (*Matches, error) {
+	var err error
+	if f.query, err = where.Parse(f.q.Where); err == nil {
+		f.order, err = where.ParseSort(f.q.Sort, f.query)
 	}
 	if err != nil {
-		return &wire.Error{Code: wire.CodeInvalid, Text: err.Error(), Err: err}
+		return nil, &wire.Error{Code: wire.CodeInvalid, Text: err.Error(), Err: err}
 	}
 	if err := f.look(); err != nil {
-		return err
+		return nil, err
 	}
 	f.prune()
-	a.Find, err = f.documents()
-	return err
+	return f.documents()
 }
 
 // look goes through the candidates and keeps those that match.
@@ -116,36 +126,66 @@ func (f *finder) look() error {
 			want |= detail
 		}
 	}
-	until := time.Now().Add(maxFindTime)
-	looked := 0
-	look := func(c *state.ConversationDetail) error {
-		// Each time: it may take long to hold one conversation against the query.
-		if looked++; looked > maxFindLooked || time.Now().After(until) {
-			return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, or a member")
+	f.want, f.until = want, time.Now().Add(maxFindTime)
+	if !f.q.All {
+		for _, id := range f.q.Of {
+			if err := f.lookAt(id); err != nil {
+				return err
+			}
 		}
-		return f.consider(c)
+		return nil
 	}
-	if f.q.All {
-		var failed error
-		err := f.st.EachDetail(f.app, "", want, func(c state.ConversationDetail) bool {
-			failed = look(&c)
-			return failed == nil
-		})
-		return cmp.Or(failed, err)
+	if used, err := f.lookByColumns(); used {
+		return err
 	}
-	for _, id := range f.q.Of {
-		c, err := f.st.ConversationDetail(f.app, id, want)
-		if refusal(err) != state.None {
-			continue
-		}
-		if err == nil {
-			err = look(&c)
-		}
-		if err != nil {
-			return err
-		}
+	var failed error
+	err := f.st.EachDetail(f.app, "", want, func(c state.ConversationDetail) bool {
+		failed = f.lookIn(&c)
+		return failed == nil
+	})
+	return cmp.Or(failed, err)
+}
+
+// lookByColumns looks at what the index of columns names, and returns false if
+// that does not help.
+func (f *finder) lookByColumns() (used bool, failed error) {
+	if f.columns == nil {
+		return false, nil
 	}
-	return nil
+	matched, last := 0, int64(0) // the place of the last match that is wanted
+	used = f.columns.Visit(f.app, f.query, f.order, func(c columns.Candidate) bool {
+		if c.Ordered && matched >= f.q.Limit && c.Rank != last {
+			return false // all others come later in the order
+		}
+		was := f.matched
+		if failed = f.lookAt(c.ID); f.matched > was {
+			if matched++; matched <= f.q.Limit {
+				last = c.Rank
+			}
+		}
+		return failed == nil
+	})
+	return used, failed
+}
+
+// lookAt looks at one conversation, if it is there.
+func (f *finder) lookAt(id wire.ConversationID) error {
+	c, err := f.st.ConversationDetail(f.app, id, f.want)
+	if refusal(err) != state.None {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.lookIn(&c)
+}
+
+func (f *finder) lookIn(c *state.ConversationDetail) error {
+	// Each time: it may take long to hold one conversation against the query.
+	if f.looked++; f.looked > maxFindLooked || time.Now().After(f.until) {
+		return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, a member, or the value of a column")
+	}
+	return f.consider(c)
 }
 
 func (f *finder) uses(column string) bool { return f.query.Uses(column) || f.order.Uses(column) }
@@ -163,11 +203,12 @@ func (f *finder) consider(c *state.ConversationDetail) error {
 	if err := f.hideQuiet(c); err != nil {
 		return err
 	}
-	columns := leandoc.Columns(c, f.uses, true)
-	if !f.query.Match(columns) {
+	shown := leandoc.Columns(c, f.uses, true)
+	if !f.query.Match(shown) {
 		return nil
 	}
-	f.found = append(f.found, candidate{id: c.ID, place: f.order.PlaceOf(columns)})
+	f.matched++
+	f.found = append(f.found, candidate{id: c.ID, place: f.order.PlaceOf(shown)})
 	if len(f.found) >= 2*f.q.Limit+1000 {
 		f.prune()
 	}
@@ -227,8 +268,7 @@ func (f *finder) document(id wire.ConversationID) (Document, error) {
 		return Document{}, err
 	}
 	d := Document{Conversation: id, Preset: c.Policy.Preset, Expires: c.Expires, MemberCount: c.MemberCount}
-	columns := leandoc.Columns(&c, f.wants, false)
-	if d.Columns, err = json.Marshal(columns); err != nil {
+	if d.Columns, err = json.Marshal(leandoc.Columns(&c, f.wants, false)); err != nil {
 		return Document{}, fmt.Errorf("encode the columns of %s: %w", id, err)
 	}
 	if f.q.Places {

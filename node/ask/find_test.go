@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -66,6 +67,55 @@ func TestLM028_Find(t *testing.T) {
 	}
 }
 
+// TestFindByColumns: with the index of columns a search finds the same, and does
+// not look at all.
+func TestFindByColumns(t *testing.T) {
+	w := newWorld(t)
+	w.library()
+	for i := range 300 {
+		w.same("ann", &state.CreateConversation{
+			ID: wire.ConversationID(fmt.Sprint("c", i)), Preset: state.PresetBasic, Name: fmt.Sprint("name ", i%7),
+			Properties: []state.Property{{Name: "attr", Value: fmt.Appendf(nil, `{"level":%d,"kind":"k%d"}`, i%5, i%50)}},
+		})
+		if i%4 == 0 {
+			w.do("ann", &state.SendMessage{Conversation: wire.ConversationID(fmt.Sprint("c", i)), Body: []byte("hello")})
+		}
+	}
+	index := columns.New(w.st)
+	t.Cleanup(index.Close)
+	for _, find := range []Find{
+		{Limit: 10},
+		{Limit: 10, Sort: "lm"},
+		{Limit: 7, Sort: "-updatedAt,name"},
+		{Limit: 5, Sort: "createdAt"},
+		{Limit: 10, Where: json.RawMessage(`{"tr":true}`)},
+		{Limit: 3, Where: json.RawMessage(`{"name":"name 3"}`), Sort: "-attr.level"},
+		{Limit: 50, Where: json.RawMessage(`{"attr.kind":"k7","attr.level":{"$gt":1}}`)},
+		{Limit: 4, Where: json.RawMessage(`{"attr.level":{"$gt":3}}`), Sort: "-updatedAt"},
+		{Limit: 0, Where: json.RawMessage(`{"tr":true}`)},
+		{Limit: 9, Where: json.RawMessage(`{"m":"ben"}`), Sort: "-createdAt"},
+	} {
+		find.All = true
+		w.x = nil
+		want := found(w.mustAsk("ann", &Request{Find: &find}).Find)
+		w.x = index
+		for range 2 { // the second time by the index
+			if got := found(w.mustAsk("ann", &Request{Find: &find}).Find); got != want {
+				t.Errorf("%s by %q: %s, want %s", find.Where, find.Sort, got, want)
+			}
+			index.Await()
+		}
+		f := finder{executor: executor{st: w.st, columns: index, app: "app", user: "ann"}, q: &find}
+		most := 100
+		if find.Sort == "lm" || find.Where != nil && find.Where[2] == 'm' {
+			most = 310 // most have no last message, and the index does not know of members
+		}
+		if _, err := f.ask(); err != nil || f.looked > most {
+			t.Errorf("%s by %q: it looked at %d (%v)", find.Where, find.Sort, f.looked, err)
+		}
+	}
+}
+
 // TestFindPlaces: of who wants a page that lies far, only what the order is by is
 // told.
 func TestFindPlaces(t *testing.T) {
@@ -76,9 +126,9 @@ func TestFindPlaces(t *testing.T) {
 		t.Errorf("found %s", got)
 	}
 	for _, d := range a.Find.Documents {
-		columns, err := d.Decode()
-		if err != nil || len(columns) != 2 || columns["name"] == nil || columns["objectId"] == nil || d.Last != nil {
-			t.Errorf("%v, %v, the last message %v: want no more than name and objectId", columns, err, d.Last)
+		told, err := d.Decode()
+		if err != nil || len(told) != 2 || told["name"] == nil || told["objectId"] == nil || d.Last != nil {
+			t.Errorf("%v, %v, the last message %v: want no more than name and objectId", told, err, d.Last)
 		}
 	}
 }
@@ -91,7 +141,7 @@ func TestLM029_Documents(t *testing.T) {
 	a := w.mustAsk("ann", &Request{Find: &Find{Of: []wire.ConversationID{"tea", "rum", "news"}, Limit: 10, Last: true, Compact: true}})
 	var got []string
 	for _, d := range a.Find.Documents {
-		columns, err := d.Decode()
+		told, err := d.Decode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +149,7 @@ func TestLM029_Documents(t *testing.T) {
 		if d.Last != nil {
 			last = string(d.Last.Body)
 		}
-		got = append(got, fmt.Sprintf("%s m=%v last=%s in=%v count=%d", columns["name"], columns["m"], last, d.Joined > 0, d.MemberCount))
+		got = append(got, fmt.Sprintf("%s m=%v last=%s in=%v count=%d", told["name"], told["m"], last, d.Joined > 0, d.MemberCount))
 	}
 	want := "Rum m=<nil> last=- in=false count=1\nTea m=<nil> last=in the tea in=true count=2\nNews m=<nil> last=- in=true count=1"
 	if got := strings.Join(got, "\n"); got != want {
@@ -129,11 +179,11 @@ func TestLM032_WhoIsQuietIsForMembers(t *testing.T) {
 			q.Where, q.Limit, q.Last = json.RawMessage(c.where), 10, true
 			var got []string
 			for _, d := range w.mustAsk(c.user, &Request{Find: &q}).Find.Documents {
-				columns, err := d.Decode()
+				told, err := d.Decode()
 				if err != nil {
 					t.Fatal(err)
 				}
-				quiet, err := json.Marshal(columns["mu"])
+				quiet, err := json.Marshal(told["mu"])
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -169,5 +219,33 @@ func TestMembers(t *testing.T) {
 	}
 	if _, err := w.ask("eve", &Request{Members: &Members{Conversation: "none"}}); refusal(err) != state.NotFound {
 		t.Errorf("no conversation: %v", err)
+	}
+}
+
+// BenchmarkFind searches 20,000 conversations for a page of ten.
+func BenchmarkFind(b *testing.B) {
+	w := newWorld(b)
+	for i := range 20_000 {
+		w.do("ann", &state.CreateConversation{
+			ID: wire.ConversationID(fmt.Sprint("c", i)), Preset: state.PresetBasic,
+			Properties: []state.Property{{Name: "attr", Value: fmt.Appendf(nil, `{"kind":"k%d","text":"%s"}`, i%2000, strings.Repeat("x", 100))}},
+		})
+	}
+	index := columns.New(w.st)
+	b.Cleanup(index.Close)
+	for name, find := range map[string]Find{
+		"value": {All: true, Limit: 10, Where: json.RawMessage(`{"attr.kind":"k7"}`)},
+		"order": {All: true, Limit: 10, Sort: "-updatedAt"},
+	} {
+		for _, x := range []*columns.Index{nil, index} {
+			b.Run(fmt.Sprintf("%s/index=%v", name, x != nil), func(b *testing.B) {
+				w.x = x
+				w.mustAsk("ann", &Request{Find: &find})
+				index.Await()
+				for b.Loop() {
+					w.mustAsk("ann", &Request{Find: &find})
+				}
+			})
+		}
 	}
 }

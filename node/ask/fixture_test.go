@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -23,6 +24,7 @@ func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) 
 type world struct {
 	t     testing.TB
 	st    *state.State
+	x     *columns.Index // nil: searches go through all
 	index uint64
 	now   int64 // milliseconds; a command's stamp
 }
@@ -36,11 +38,18 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	st, err := state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{})
+	w := &world{t: t, now: began}
+	w.st, err = state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{Applied: w.applied})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, st: st, now: began}
+	return w
+}
+
+func (w *world) applied(a state.Applied) {
+	if w.x != nil {
+		w.x.Applied(a)
+	}
 }
 
 // do applies a command one second after the last one.
@@ -72,7 +81,7 @@ func (w *world) ask(user wire.UserID, r *Request) (*Answer, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	b, err := Execute(w.st, "app", user, question)
+	b, err := Execute(Source{State: w.st, Columns: w.x}, "app", user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func (s *oneShard) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ st
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(s.st, app, user, question)
+	b, err := ask.Execute(ask.Source{State: s.st}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func (w *world) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ strin
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(w.st, app, user, question)
+	b, err := ask.Execute(ask.Source{State: w.st}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

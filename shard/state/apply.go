@@ -27,6 +27,7 @@ type State struct {
 
 	shown     atomic.Pointer[Record] // as of the last entry that was applied
 	unsettled atomic.Bool            // rows are gathered that the store does not have
+	reloads   atomic.Uint64
 
 	mu     sync.Mutex // over what follows; held by Apply and by who settles
 	record Record
@@ -76,6 +77,7 @@ func (s *State) Reload() error {
 	if !mutant.On(mutant.StaleCaches) { // a planted bug, see package mutant
 		s.forget()
 	}
+	s.reloads.Add(1)
 	v, closer, err := s.db.Get(s.recordKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -96,6 +98,10 @@ func (s *State) Reload() error {
 	s.show()
 	return nil
 }
+
+// Reloads counts how often the rows were replaced: what was known of those from
+// before is worth nothing.
+func (s *State) Reloads() uint64 { return s.reloads.Load() }
 
 // forget empties all caches.
 func (s *State) forget() {

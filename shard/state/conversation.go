@@ -269,6 +269,13 @@ func (c *conversation) writeInfo(t *txn) {
 	t.keyBuf = c.scope.key(t.keyBuf[:0], tableInfo)
 	t.valBuf = appendInfo(t.valBuf[:0], &c.info)
 	t.put(t.keyBuf, t.valBuf)
+	c.tellChanged(t)
+}
+
+func (c *conversation) tellChanged(t *txn) {
+	if t.told != nil {
+		t.told.Changed = append(t.told.Changed, c.log())
+	}
 }
 
 // next is the time of the next change or patch, after all that were before. So

@@ -84,6 +84,7 @@ func (c *conversation) remove(t *txn, users []wire.UserID) {
 		t.deleteRange(lo, prefixEnd(lo))
 	}
 	t.delete(c.scope.key(nil, tableInfo))
+	c.tellChanged(t)
 	c.info = Info{}
 	c.head.floorOffset, c.head.floorSeq = c.head.offset, c.head.seq
 }

@@ -210,6 +210,7 @@ type Applied struct {
 	Index    uint64
 	Stamp    int64
 	Appended []Appended
+	Changed  []LogKey // conversations of which more than messages and cursors is another now; a key may come twice
 	Cursors  []CursorMoved
 	Outbox   bool // rows were added to the outbox
 	Timers   bool // timers were set
