@@ -236,8 +236,8 @@ func (d doorHost) Present(ctx context.Context, app wire.AppID, id wire.Conversat
 const doorAnswerVersion = 1
 
 // answerDoor answers a question of another door from a shard.
-func answerDoor(from ask.Source, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
-	answer, err := ask.Execute(from, app, user, question)
+func answerDoor(ctx context.Context, from ask.Source, q route.Query) ([]byte, error) {
+	answer, err := ask.Execute(ctx, from, q.App, q.User, q.Request)
 	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
 		return bin.AppendString([]byte{doorAnswerVersion, byte(refused.Refusal)}, refused.Text), nil
 	}

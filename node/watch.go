@@ -147,25 +147,27 @@ const (
 )
 
 // execute answers a query from this node's replica of a shard.
-func (s *shards) execute(id wire.ShardID, app wire.AppID, user wire.UserID, request []byte, atLeast wire.Offset) ([]byte, bool, error) {
+func (s *shards) execute(ctx context.Context, id wire.ShardID, q route.Query) ([]byte, bool, error) {
 	h := s.get(id)
 	if h == nil {
 		return nil, false, wire.Errorf(wire.CodeStaleRoute, "", "no replica of shard %d here", id)
 	}
-	if len(request) == 0 {
+	if len(q.Request) == 0 {
 		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query without a request")
 	}
-	switch request[0] {
+	kind, request := q.Request[0], q.Request[1:]
+	switch kind {
 	case queryClient:
-		return native.Execute(h.state, app, user, request[1:], atLeast)
+		return native.Execute(h.state, q.App, q.User, request, q.AtLeast)
 	case queryPresence:
-		answer, err := h.answerPresence(app, request[1:])
+		answer, err := h.answerPresence(q.App, request)
 		return answer, true, err
 	case queryUser:
-		answer, err := answerUser(h.state, app, user, string(request[1:]))
+		answer, err := answerUser(h.state, q.App, q.User, string(request))
 		return answer, true, err
 	case queryDoor:
-		answer, err := answerDoor(ask.Source{State: h.state, Columns: h.columns}, app, user, request[1:])
+		q.Request = request
+		answer, err := answerDoor(ctx, ask.Source{State: h.state, Columns: h.columns}, q)
 		return answer, true, err
 	default:
 		return nil, true, wire.Errorf(wire.CodeInvalid, "", "query of an unknown kind")

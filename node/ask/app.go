@@ -71,6 +71,9 @@ func (r *appReader) read(until time.Time) error {
 		App: r.app, From: max(low.Time, 0), Upto: min(max(high.Time, 0), maxTime), NewestFirst: !r.q.Newer, Limit: min(max(r.q.Limit, 1), wire.MaxPageEntries),
 	}
 	for {
+		if err := r.awaited(); err != nil {
+			return err
+		}
 		page, err := r.st.AppMessages(query)
 		if err != nil {
 			return err

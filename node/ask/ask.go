@@ -1,6 +1,7 @@
 package ask
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,6 +112,7 @@ type Source struct {
 
 // executor answers one user's questions from one state.
 type executor struct {
+	ctx     context.Context //nolint:containedctx // of one question, for what goes through many rows
 	st      *state.State
 	columns *columns.Index
 	app     wire.AppID
@@ -119,8 +121,8 @@ type executor struct {
 
 // Execute answers an encoded question from a shard, for a user of the app, or for
 // the app itself when the user is empty. The error is a *wire.Error or a
-// *state.RefusedError.
-func Execute(from Source, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
+// *state.RefusedError. What may take long ends when ctx is done.
+func Execute(ctx context.Context, from Source, app wire.AppID, user wire.UserID, question []byte) ([]byte, error) {
 	var r Request
 	if err := json.Unmarshal(question, &r); err != nil {
 		return nil, wire.Errorf(wire.CodeInvalid, "", "decode a question: %v", err)
@@ -130,7 +132,7 @@ func Execute(from Source, app wire.AppID, user wire.UserID, question []byte) ([]
 		return nil, wire.Errorf(wire.CodeInvalid, "", "this node does not know the question")
 	}
 	var a Answer
-	if err := q.answer(executor{st: from.State, columns: from.Columns, app: app, user: user}, &a); err != nil {
+	if err := q.answer(executor{ctx: ctx, st: from.State, columns: from.Columns, app: app, user: user}, &a); err != nil {
 		return nil, checked(err)
 	}
 	b, err := json.Marshal(&a)
@@ -138,6 +140,14 @@ func Execute(from Source, app wire.AppID, user wire.UserID, question []byte) ([]
 		return nil, fmt.Errorf("encode an answer: %w", err)
 	}
 	return b, nil
+}
+
+// awaited is an error when nobody waits for the answer any more.
+func (e executor) awaited() error {
+	if err := e.ctx.Err(); err != nil {
+		return &wire.Error{Code: wire.CodeUnavailable, Text: "not answered in time, ask again", Err: err}
+	}
+	return nil
 }
 
 // checked makes sure that an error is of a kind that a caller knows.

@@ -182,6 +182,9 @@ func (f *finder) lookAt(id wire.ConversationID) error {
 
 func (f *finder) lookIn(c *state.ConversationDetail) error {
 	// Each time: it may take long to hold one conversation against the query.
+	if err := f.awaited(); err != nil {
+		return err
+	}
 	if f.looked++; f.looked > maxFindLooked || time.Now().After(f.until) {
 		return wire.Errorf(wire.CodeLimit, "", "the query looks at too many conversations: name one that it is about, a member, or the value of a column")
 	}
@@ -240,6 +243,9 @@ func (f *finder) documents() (*Matches, error) {
 	m := &Matches{}
 	size := 0
 	for _, match := range f.found {
+		if err := f.awaited(); err != nil {
+			return nil, err
+		}
 		d, err := f.document(match.id)
 		if refusal(err) != state.None {
 			continue // it has ended meanwhile

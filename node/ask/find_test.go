@@ -105,7 +105,7 @@ func TestFindByColumns(t *testing.T) {
 			}
 			index.Await()
 		}
-		f := finder{executor: executor{st: w.st, columns: index, app: "app", user: "ann"}, q: &find}
+		f := finder{executor: executor{ctx: t.Context(), st: w.st, columns: index, app: "app", user: "ann"}, q: &find}
 		most := 100
 		if find.Sort == "lm" || find.Where != nil && find.Where[2] == 'm' {
 			most = 310 // most have no last message, and the index does not know of members

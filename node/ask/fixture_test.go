@@ -81,7 +81,7 @@ func (w *world) ask(user wire.UserID, r *Request) (*Answer, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	b, err := Execute(Source{State: w.st, Columns: w.x}, "app", user, question)
+	b, err := Execute(w.t.Context(), Source{State: w.st, Columns: w.x}, "app", user, question)
 	if err != nil {
 		return nil, err
 	}

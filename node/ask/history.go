@@ -149,6 +149,9 @@ func (q *History) read(e executor, query *state.HistoryQuery) ([]*state.Message,
 		if q.Type != nil {
 			query.Limit = wire.MaxPageEntries
 		}
+		if err := e.awaited(); err != nil {
+			return nil, err
+		}
 		page, err := e.st.History(*query)
 		if err != nil {
 			return nil, err

@@ -84,6 +84,9 @@ func (q *Listed) among(e executor) ([]wire.UserID, error) {
 func (q *Listed) each(e executor, f func(wire.UserID) bool) error {
 	after := wire.UserID("")
 	for {
+		if err := e.awaited(); err != nil {
+			return err
+		}
 		users, last, err := q.page(e, after)
 		if err != nil {
 			return err

@@ -65,6 +65,9 @@ func (q *Broadcasts) read(e executor, query *state.HistoryQuery) ([]Broadcast, e
 	var found []Broadcast
 	query.Limit = wire.MaxPageEntries
 	for looked := 0; looked < maxLooked; {
+		if err := e.awaited(); err != nil {
+			return nil, err
+		}
 		page, err := e.st.History(*query)
 		if err != nil {
 			return nil, err
@@ -187,6 +190,9 @@ func (q *Subscribers) answer(e executor, a *Answer) error {
 func (q *Subscribers) past(e executor, order func(a, b Subscriber) int) ([]Subscriber, error) {
 	var found []Subscriber
 	for after := wire.UserID(""); ; {
+		if err := e.awaited(); err != nil {
+			return nil, err
+		}
 		page, err := e.st.Members(e.app, q.Service, after, wire.MaxPageEntries)
 		if err != nil {
 			return nil, err

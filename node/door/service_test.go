@@ -78,12 +78,12 @@ func (s *oneShard) Change(_ context.Context, h state.Header, c state.Command) (s
 }
 
 // Ask implements Log, in the encoded form that nodes exchange.
-func (s *oneShard) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
+func (s *oneShard) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
 	question, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ask.Source{State: s.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: s.st}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -302,7 +302,7 @@ func (w *world) Unique(ctx context.Context, h state.Header, create *state.Create
 }
 
 // Ask implements door.Log.
-func (w *world) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
+func (w *world) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
 	if err := w.isOut(); err != nil {
 		return nil, err
 	}
@@ -310,7 +310,7 @@ func (w *world) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ strin
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ask.Source{State: w.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: w.st}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -144,12 +144,12 @@ func (w *world) Unique(ctx context.Context, h state.Header, create *state.Create
 	return w.Change(ctx, h, &one)
 }
 
-func (w *world) Ask(_ context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
+func (w *world) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ string, r *ask.Request) (*ask.Answer, error) {
 	question, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ask.Source{State: w.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: w.st}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -16,4 +16,5 @@
 //     no leader changes.
 //   - Every request between nodes carries its shard and the epoch of the slot
 //     map that the sender used; a receiver that does not hold the slot refuses.
+//   - A query says how long its asker waits. Who answers it stops then.
 package route

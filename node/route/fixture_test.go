@@ -43,6 +43,7 @@ type fakeNode struct {
 	without bool           // it has no replica
 	route   *cluster.Route // what it knows instead of the trio's
 	down    bool           // it cannot be reached
+	gaveUp  time.Time      // when it stopped to answer what is endless
 }
 
 func inTrio(t *testing.T, test func(t *testing.T, w *trio)) {
@@ -145,13 +146,18 @@ func (n *fakeNode) Leader() (wire.NodeID, uint64) {
 	return n.leader, 1
 }
 
-func (n *fakeNode) execute(_ wire.ShardID, app wire.AppID, user wire.UserID, request []byte, atLeast wire.Offset) ([]byte, bool, error) {
+func (n *fakeNode) execute(ctx context.Context, _ wire.ShardID, q Query) ([]byte, bool, error) {
+	if string(q.Request) == "endless" {
+		<-ctx.Done()
+		n.set(func() { n.gaveUp = time.Now() })
+		return nil, true, ctx.Err()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if string(request) == "refuse" {
+	if string(q.Request) == "refuse" {
 		return nil, true, wire.Errorf(wire.CodeNotMember, "message.history", "no")
 	}
-	return fmt.Appendf(nil, "%s: %s of %s of %s", n.id, request, user, app), n.applied >= atLeast, nil
+	return fmt.Appendf(nil, "%s: %s of %s of %s", n.id, q.Request, q.User, q.App), n.applied >= q.AtLeast, nil
 }
 
 // CallAsync implements Caller: a call takes a millisecond each way, and keeps
@@ -185,7 +191,7 @@ func (n *fakeNode) Call(ctx context.Context, to wire.NodeID, method uint8, body 
 	if method != MethodQuery {
 		n.trio.t.Errorf("method %d", method)
 	}
-	return other.router.ServeQuery(ctx, body)
+	return other.router.ServeQuery(context.WithoutCancel(ctx), body) // a call tells nobody that its asker gives up
 }
 
 func (n *fakeNode) isDown() bool {

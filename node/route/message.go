@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
@@ -23,8 +24,13 @@ const (
 	MethodLost    uint8 = 8 // a session ended without a logout
 )
 
-// messageVersion is the first byte of every request and answer.
-const messageVersion = 1
+const (
+	// messageVersion is the first byte of every request and answer, but of a query.
+	messageVersion = 1
+	queryVersion   = 2
+	// maxWithin is how many milliseconds a query can say that its asker waits.
+	maxWithin = 1 << 31
+)
 
 // errVersion is returned for a message of a version this node cannot read.
 var errVersion = errors.New("route: unknown message version")
@@ -62,41 +68,44 @@ func decodeProposal(b []byte) (proposal, error) {
 
 // query asks a replica to answer a request of a user.
 //
-//	| version 1 | shard | epoch | slot | strong | at least | app | user | request |
+//	| version 2 | shard | epoch | slot | strong | at least | within | app | user | request |
 type query struct {
-	shard   wire.ShardID
-	epoch   uint64
-	slot    wire.Slot
-	strong  bool
-	atLeast wire.Offset
-	app     wire.AppID
-	user    wire.UserID
-	request []byte
+	Query
+
+	shard  wire.ShardID
+	epoch  uint64
+	strong bool
+	within time.Duration // for so long the asker waits, whole milliseconds; 0: he does not say
 }
 
 func (q query) encode() []byte {
-	b := make([]byte, 0, 64+len(q.app)+len(q.user)+len(q.request))
-	b = append(b, messageVersion)
+	b := make([]byte, 0, 64+len(q.App)+len(q.User)+len(q.Request))
+	b = append(b, queryVersion)
 	b = bin.AppendUvarint(b, uint64(q.shard))
 	b = bin.AppendUvarint(b, q.epoch)
-	b = bin.AppendUvarint(b, uint64(q.slot))
+	b = bin.AppendUvarint(b, uint64(q.Slot))
 	b = bin.AppendBool(b, q.strong)
-	b = bin.AppendUvarint(b, uint64(q.atLeast))
-	b = bin.AppendString(b, q.app)
-	b = bin.AppendString(b, q.user)
-	return append(b, q.request...)
+	b = bin.AppendUvarint(b, uint64(q.AtLeast))
+	b = bin.AppendUvarint(b, uint64(q.within.Milliseconds()))
+	b = bin.AppendString(b, q.App)
+	b = bin.AppendString(b, q.User)
+	return append(b, q.Request...)
 }
 
 func decodeQuery(b []byte) (query, error) {
-	r, err := open(b)
+	r, err := openAs(queryVersion, b)
 	if err != nil {
 		return query{}, err
 	}
-	q := query{
-		shard: readShard(r), epoch: r.Uvarint(), slot: readSlot(r), strong: r.Bool(),
-		atLeast: wire.Offset(r.Uvarint()), app: wire.AppID(r.String()), user: wire.UserID(r.String()),
+	q := query{shard: readShard(r), epoch: r.Uvarint()}
+	q.Slot, q.strong, q.AtLeast = readSlot(r), r.Bool(), wire.Offset(r.Uvarint())
+	within := r.Uvarint()
+	if within > maxWithin {
+		r.Fail(bin.ErrRange)
 	}
-	q.request = r.Rest()
+	q.within = time.Duration(within) * time.Millisecond
+	q.App, q.User = wire.AppID(r.String()), wire.UserID(r.String())
+	q.Request = r.Rest()
 	return q, r.Close()
 }
 
@@ -115,9 +124,11 @@ func decodeOutcome(b []byte) (state.Result, error) {
 	return state.DecodeResult(r.Rest())
 }
 
-func open(b []byte) (*bin.Reader, error) {
+func open(b []byte) (*bin.Reader, error) { return openAs(messageVersion, b) }
+
+func openAs(version byte, b []byte) (*bin.Reader, error) {
 	r := bin.NewReader(b)
-	if v := r.Byte(); v != messageVersion {
+	if v := r.Byte(); v != version {
 		return nil, fmt.Errorf("%w: %d", errVersion, v)
 	}
 	return r, nil

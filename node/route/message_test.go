@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,8 +16,11 @@ import (
 
 var (
 	exampleProposal = proposal{shard: 3, epoch: 7, slot: 65535, key: 0x0102030405060708, command: []byte("command")}
-	exampleQuery    = query{shard: 3, epoch: 7, slot: 300, strong: true, atLeast: 9, app: "app", user: "ann", request: []byte("request")}
-	exampleResult   = state.Result{Conversation: "tea", Seq: 4, Offset: 5, Timestamp: 6}
+	exampleQuery    = query{
+		shard: 3, epoch: 7, strong: true, within: 10 * time.Second,
+		Query: Query{Slot: 300, AtLeast: 9, App: "app", User: "ann", Request: []byte("request")},
+	}
+	exampleResult = state.Result{Conversation: "tea", Seq: 4, Offset: 5, Timestamp: 6}
 )
 
 // TestGoldenMessages: a change of this file is a change of what nodes of

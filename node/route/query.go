@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/cluster"
@@ -49,7 +50,7 @@ func (r *Router) query(ctx context.Context, q Query, pauses int) ([]byte, *wire.
 		q.AtLeast = 1
 	}
 	if q.AtLeast > 0 && r.local(route.Shard) != nil {
-		if answer, enough, err := r.execute(route.Shard, q.App, q.User, q.Request, q.AtLeast); enough {
+		if answer, enough, err := r.execute(ctx, route.Shard, q); enough {
 			return answer, failure(err)
 		}
 	}
@@ -64,13 +65,13 @@ func (r *Router) query(ctx context.Context, q Query, pauses int) ([]byte, *wire.
 }
 
 func (r *Router) ask(ctx context.Context, to wire.NodeID, route cluster.Route, q Query) ([]byte, *wire.Error) {
-	m := query{
-		shard: route.Shard, epoch: route.Epoch, slot: q.Slot, strong: q.AtLeast == 0,
-		atLeast: q.AtLeast, app: q.App, user: q.User, request: q.Request,
-	}
+	m := query{shard: route.Shard, epoch: route.Epoch, strong: q.AtLeast == 0, Query: q}
 	if to == r.self {
 		answer, err := r.answer(ctx, m)
 		return answer, failure(err)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		m.within = max(time.Until(deadline), time.Millisecond)
 	}
 	answer, err := r.calls.Call(ctx, to, MethodQuery, m.encode())
 	return answer, failure(err)
@@ -78,23 +79,23 @@ func (r *Router) ask(ctx context.Context, to wire.NodeID, route cluster.Route, q
 
 // answer answers a query at this node's replica.
 func (r *Router) answer(ctx context.Context, q query) ([]byte, error) {
-	replica, refused := r.holds(q.shard, q.slot)
+	replica, refused := r.holds(q.shard, q.Slot)
 	if refused != nil {
 		return nil, refused
 	}
 	if !q.strong {
-		if answer, enough, err := r.execute(q.shard, q.app, q.user, q.request, q.atLeast); enough {
+		if answer, enough, err := r.execute(ctx, q.shard, q.Query); enough {
 			return answer, err
 		}
 	}
 	if _, err := replica.StrongRead(ctx); err != nil {
 		return nil, err
 	}
-	answer, enough, err := r.execute(q.shard, q.app, q.user, q.request, q.atLeast)
+	answer, enough, err := r.execute(ctx, q.shard, q.Query)
 	if err == nil && !enough {
 		// The asker has seen more than the leader has: its position is from
 		// another life of the log, or made up.
-		return nil, wire.Errorf(wire.CodeStartOver, "", "offset %d is not in the log", q.atLeast)
+		return nil, wire.Errorf(wire.CodeStartOver, "", "offset %d is not in the log", q.AtLeast)
 	}
 	return answer, err
 }

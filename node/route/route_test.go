@@ -310,6 +310,29 @@ func TestQueryUntilTheDeadline(t *testing.T) {
 	})
 }
 
+// TestQueryEndsWithItsAsker: who answers stops when nobody waits any more: on
+// another node at the asker's deadline, here as soon as he gives up.
+func TestQueryEndsWithItsAsker(t *testing.T) {
+	for leader, want := range map[wire.NodeID]time.Duration{"a": 300 * time.Millisecond, "c": time.Second} {
+		t.Run("answered by "+string(leader), func(t *testing.T) {
+			inTrio(t, func(t *testing.T, w *trio) {
+				w.lead(leader)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				began := time.Now()
+				time.AfterFunc(300*time.Millisecond, cancel)
+				if _, err := w.a.router.Query(ctx, Query{App: "app", User: "ann", Request: []byte("endless")}); wire.CodeOf(err) != wire.CodeUnavailable {
+					t.Errorf("an endless answer: %v", err)
+				}
+				time.Sleep(10 * time.Second)
+				if got := w.nodes[leader].gaveUp.Sub(began).Round(10 * time.Millisecond); got != want {
+					t.Errorf("it was given up after %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
 func TestServeMalformed(t *testing.T) {
 	inTrio(t, func(t *testing.T, w *trio) {
 		w.lead("a")

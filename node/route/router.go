@@ -29,10 +29,10 @@ type Caller interface {
 	Call(ctx context.Context, to wire.NodeID, method uint8, body []byte) ([]byte, error)
 }
 
-// Execute answers an encoded request of a user from the state of a shard's
-// replica on this node. Enough is false when the replica has not applied the
-// offset that the request asks for.
-type Execute func(s wire.ShardID, app wire.AppID, user wire.UserID, request []byte, atLeast wire.Offset) (response []byte, enough bool, err error)
+// Execute answers a query from the state of a shard's replica on this node.
+// Enough is false when the replica has not applied the offset that the query asks
+// for. When ctx is done, nobody waits for the answer any more.
+type Execute func(ctx context.Context, s wire.ShardID, q Query) (response []byte, enough bool, err error)
 
 // Options tune a Router. The zero value is ready to use.
 type Options struct {

@@ -46,7 +46,11 @@ func (r *Router) ServeQuery(ctx context.Context, body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, wire.Errorf(wire.CodeInvalid, "", "decode query: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	within := queryTimeout
+	if q.within > 0 {
+		within = min(within, q.within) // then nobody waits for it
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	answer, err := r.answer(ctx, q)
 	if refused := failure(err); refused != nil {
