@@ -31,6 +31,7 @@ type Request struct {
 	Since       *Since       `json:"since,omitempty"`
 
 	AppMessages *AppMessages `json:"app_messages,omitempty"`
+	Speak       *Speak       `json:"speak,omitempty"`
 
 	Broadcasts      *Broadcasts      `json:"broadcasts,omitempty"`
 	BroadcastPlaces *BroadcastPlaces `json:"broadcast_places,omitempty"`
@@ -92,6 +93,7 @@ func (r *Request) set() question {
 		{r.UserSince, r.UserSince != nil},
 		{r.Since, r.Since != nil},
 		{r.AppMessages, r.AppMessages != nil},
+		{r.Speak, r.Speak != nil},
 		{r.Broadcasts, r.Broadcasts != nil},
 		{r.BroadcastPlaces, r.BroadcastPlaces != nil},
 		{r.Subscribers, r.Subscribers != nil},

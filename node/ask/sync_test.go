@@ -258,6 +258,8 @@ func TestForms(t *testing.T) {
 		}},
 		{Places: &Places{Of: []PlaceIn{{Conversation: "tea", Message: sent.MessageID, Time: 1}}}},
 		{Cursors: &Cursors{Conversation: "tea"}},
+		{Speak: &Speak{Conversation: "tea"}},
+		{Speak: &Speak{Conversation: "nowhere"}},
 	} {
 		question, err := json.Marshal(r)
 		if err != nil {

@@ -37,6 +37,7 @@ type client struct {
 	feed   feed
 
 	errands errandLists
+	will    chan struct{} // closed when the last will is left or refused; of the reading goroutine
 
 	life context.Context //nolint:containedctx // ends with the session, for all its tasks
 	end  context.CancelFunc

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
@@ -130,14 +131,21 @@ func (c sending) signal(ctx context.Context, in *leanpb.GenericCommand, done fun
 }
 
 // leaveWill leaves the message that is sent when the user is lost. The last one
-// that he leaves is it.
+// that he leaves is it. The user's shard, which keeps it, does not know where he
+// may speak, and nobody could tell him once it is sent: so the conversation's is
+// asked first, while later wills wait for their turn.
 func (c sending) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done func(*leanpb.GenericCommand, error)) {
+	before, left := c.will, make(chan struct{})
+	c.will = left
 	will := &state.SetWill{
 		User: c.user, Session: c.name, Node: c.host().Place(), Conversation: storedID(m.GetCid()),
 		ID: newMessageID(), Mentions: mentioned(m.GetMentionPids()), MentionAll: m.GetMentionAll(),
 	}
 	will.Body, will.ContentType = content(m)
-	c.host().Submit(c.header(ctx), will, func(r state.Result, err error) {
+	c.run(func(context.Context) {
+		defer c.socket.mend(done)
+		defer close(left)
+		r, err := c.setWill(ctx, before, will)
 		if e := messageError(m, r, err); e != nil {
 			done(refusedAck(e), nil)
 			return
@@ -145,6 +153,28 @@ func (c sending) leaveWill(ctx context.Context, m *leanpb.DirectCommand, done fu
 		c.change(func(s *session) { s.hasWill = true })
 		done(ack(will.ID, r.Timestamp), nil)
 	})
+}
+
+// setWill leaves a will after the one before, if the user may say it now.
+func (c sending) setWill(ctx context.Context, before <-chan struct{}, will *state.SetWill) (state.Result, error) {
+	if before != nil {
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return state.Result{}, ctx.Err()
+		}
+	}
+	_, err := c.host().Ask(ctx, c.app, c.user, string(will.Conversation), &ask.Request{Speak: &ask.Speak{Conversation: will.Conversation}})
+	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
+		return state.Result{Refusal: refused.Refusal, Text: refused.Text}, nil
+	}
+	if err != nil {
+		return state.Result{}, err
+	}
+	if ctx.Err() != nil { // a will must not outlive the logout of who left it
+		return state.Result{}, ctx.Err()
+	}
+	return c.host().Change(ctx, c.header(ctx), will)
 }
 
 // newMessageID makes an id for a message that has no place in a log.
