@@ -76,6 +76,8 @@ func (s *socket) open(in *leanpb.GenericCommand) {
 			s.fatal(in, CodeAppNotAvailable)
 		case errors.Is(err, errOrigin):
 			s.fatal(in, CodeInvalidOrigin)
+		case errors.Is(err, errRestless):
+			s.close(CodeInternalError, "the user comes back too often")
 		case isOut(err) && in.GetSessionMessage().GetR():
 			// Who comes back waits and tries again when his socket is closed, and
 			// takes an error for the end of the session.
@@ -141,10 +143,13 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 	if err != nil {
 		return err
 	}
-	if !who.reconnect {
-		if e := s.tooMany(who.user, opOpen); e != nil {
-			return e
-		}
+	if who.reconnect {
+		err = s.returned(who.user)
+	} else if e := s.tooMany(who.user, opOpen); e != nil {
+		err = e
+	}
+	if err != nil {
+		return err
 	}
 	if c := s.find(who.user); c != nil {
 		return opening{c}.again(ctx, in, who)

@@ -1,6 +1,7 @@
 package leanmessage
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -18,9 +19,14 @@ const (
 	rateSend = iota
 	rateHistory
 	rateOther
+	rateReturn // of sessions
 	rateKinds
 	rateFree = -1 // not counted
 )
+
+// returnsPerOther is how often a user may come back, as a multiple of his other
+// commands: a network that comes and goes is not his doing.
+const returnsPerOther = 4
 
 // rates counts the commands of users on this node. Its zero value is empty. Who
 // has given none for a minute is forgotten.
@@ -41,7 +47,7 @@ type rateCount struct {
 }
 
 // rateKind says what a command is counted as. What clients do by themselves, as
-// to acknowledge, is not counted.
+// to acknowledge, is not counted; to come back is, see [socket.returned].
 func rateKind(o op) int {
 	switch o.cmd {
 	case leanpb.CommandType_direct:
@@ -69,7 +75,7 @@ func (r *rates) take(key rateKey, kind int, allowed *door.RateSettings) (wait ti
 	if kind == rateFree {
 		return 0
 	}
-	most := [rateKinds]int{allowed.Send, allowed.History, allowed.Other}[kind]
+	most := [rateKinds]int{allowed.Send, allowed.History, allowed.Other, returnsPerOther * allowed.Other}[kind]
 	if most == 0 {
 		return 0
 	}
@@ -107,10 +113,26 @@ func (r *rates) sweepLocked(now time.Time) {
 
 // tooMany is the error for a command that is one too many, or nil.
 func (s *socket) tooMany(user wire.UserID, o op) *Error {
-	t := s.tenant.Load()
-	wait := s.door.rates.take(rateKey{t.ID, user}, rateKind(o), &t.settings.Rate)
+	wait := s.count(user, rateKind(o))
 	if wait == 0 {
 		return nil
 	}
 	return errorf(CodeSendQuotaExceeded, "too many commands, again in %d s", (wait+time.Second-1)/time.Second)
+}
+
+// errRestless closes a socket on which somebody comes back too often. An error would
+// end his session for good: so he waits, as clients do, and tries again.
+var errRestless = errors.New("leanmessage: a session comes back too often")
+
+// returned counts that a user comes back.
+func (s *socket) returned(user wire.UserID) error {
+	if s.count(user, rateReturn) > 0 {
+		return errRestless
+	}
+	return nil
+}
+
+func (s *socket) count(user wire.UserID, kind int) (wait time.Duration) {
+	t := s.tenant.Load()
+	return s.door.rates.take(rateKey{t.ID, user}, kind, &t.settings.Rate)
 }

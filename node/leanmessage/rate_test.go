@@ -29,10 +29,39 @@ func TestLM063_TooManyCommandsAreRefusedAtOnce(t *testing.T) {
 	for range 5 {
 		p.wantSilence() // signs of life are not counted
 	}
-	p.open("tom", comesBack) // nor is it to come back
+	p.open("tom", comesBack) // to come back is counted apart
 	if got := line(p.ask(command2(sessionCmd, leanpb.OpType_close))); got != "session/closed i=9 peer=tom" {
 		t.Errorf("nor to go: %s", got)
 	}
+}
+
+// TestLM063_WhoComesBackTooOften: he is not told an error, which would end his
+// session: his socket is closed, and he tries again later.
+func TestLM063_WhoComesBackTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Options{}, "rate.other=3")
+		token := w.dial().open("tom").GetSessionMessage().GetSt()
+		for i := range returnsPerOther * 3 {
+			back := comesBack
+			if i%2 == 0 {
+				back = withToken(token)
+			}
+			w.dial().open("tom", back)
+		}
+		p := w.dial()
+		p.send(opening1("tom", comesBack))
+		p.wantClosed(CodeInternalError)
+		if n := len(p.conn.out); n > 0 {
+			t.Errorf("%d messages before that", n)
+		}
+		q := w.dial()
+		q.open("jerry", comesBack) // the user is counted
+		q.send(opening1("tom", withToken(token)))
+		q.wantClosed(CodeInternalError)
+		w.dial().open("tom") // to open one is counted apart
+		time.Sleep(rateWindow)
+		w.dial().open("tom", comesBack)
+	})
 }
 
 func TestRatesForgetWhoIsQuiet(t *testing.T) {
