@@ -36,7 +36,9 @@ type State struct {
 	conversations *cache[conversation]
 	members       *cache[member]
 	rings         *cache[tokenRing]
+	halves        *cache[tokenHalf]
 	pending       pending
+	tokens        tokenFilter
 	decoder       decoder
 	txn           *txn // empty between two calls of Apply
 }
@@ -59,6 +61,7 @@ func Open(db *pebble.DB, rng wire.SlotRange, opts Options) (*State, error) {
 		conversations: newCache[conversation](opts.Conversations),
 		members:       newCache[member](opts.Members),
 		rings:         newCache[tokenRing](opts.Tokens),
+		halves:        newCache[tokenHalf](opts.Tokens),
 	}
 	s.decoder, s.txn = newDecoder(), newTxn(s)
 	s.settle = s.settled
@@ -91,7 +94,7 @@ func (s *State) Reload() error {
 		}
 		s.record = r
 	}
-	if err := s.pending.load(s.db, s.rng); err != nil {
+	if err := errors.Join(s.pending.load(s.db, s.rng), s.tokens.load(s.db, s.rng, s.record.Stamp)); err != nil {
 		return err
 	}
 	s.broken = nil
@@ -108,6 +111,7 @@ func (s *State) forget() {
 	s.conversations.clear()
 	s.members.clear()
 	s.rings.clear()
+	s.halves.clear()
 }
 
 // Record returns what entry the state is at. The rows may be behind what is
@@ -286,6 +290,7 @@ func (b *applyBatch) end() error {
 	s.conversations.rotate()
 	s.members.rotate()
 	s.rings.rotate()
+	s.halves.rotate()
 	return nil
 }
 

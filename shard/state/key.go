@@ -36,10 +36,10 @@ const (
 	tableBlocked      byte = 0x1a // | user |                 the user must not be added; told by the user's slot
 	tableImported     byte = 0x1b // | message id |           sequence of a message whose id was not made here
 	tableToken        byte = 0x1c // | instance, 16 | n mod 256, 1 |  native token's answer
-	tableRandomToken  byte = 0x1d // | token |                random token's answer
 	tableBanned       byte = 0x21 // | user |                 the user is kept out
 	tableMuted        byte = 0x22 // | user |                 the user may not speak, where no members are stored
 	tableDeviceCursor byte = 0x23 // | n, 1 | user, n | device |  how far the device was handed the conversation
+	tableRandomToken  byte = 0x24 // | half of a day, 4 | token |  random token's answer; they were in 0x1d, without the time
 	tableDay          byte = 0x20 // | n, 1 | app, n | day since 1970, 4 | conversation |  first sequence of the day
 
 	// Users; root is the user.
@@ -48,7 +48,7 @@ const (
 	tableMembership      byte = 0x42 // | conversation |      membership as the conversation's slot told it, or its tombstone
 	tableUserBlock       byte = 0x43 // | conversation |      the user blocks this conversation
 	tableUserToken       byte = 0x44 // | instance, 16 | n mod 256, 1 |
-	tableUserRandomToken byte = 0x45 // | token |
+	tableUserRandomToken byte = 0x4c // | half of a day, 4 | token |  they were in 0x45, without the time
 	tableTag             byte = 0x46 // | tag |               the session that holds the tag
 	tableWill            byte = 0x48 // -                     what to send when the user's last session is lost
 	tableRoom            byte = 0x49 // -                     the chat room he is in

@@ -14,7 +14,7 @@ type TimerKind byte
 
 // The kinds of timers; the key is that of the row named.
 const (
-	timerToken     TimerKind = 1 // a random token's row: remove it, with sweepToken
+	timerTokens    TimerKind = 8 // random tokens of half a day: the key is the beginning of their rows; with sweepTokens. 1 was one for each
 	timerTokenRing TimerKind = 6 // a client instance's native tokens: the key is the beginning of their rows; with sweepTokenRing
 	timerExpire    TimerKind = 2 // a conversation's head: its time to live is over, with sweepConversation
 	timerRemove    TimerKind = 3 // a destroyed conversation's head: remove the next slice of its rows, with sweepConversation
@@ -24,7 +24,7 @@ const (
 )
 
 // timerKindEnd is above all kinds.
-const timerKindEnd = 8
+const timerKindEnd = 9
 
 const timerRowVersion = 1
 
@@ -154,8 +154,8 @@ const sweepAgainMillis = 10_000
 // sweep does what one timer is for.
 func (w Timer) sweep(t *txn) Refusal {
 	switch w.Kind {
-	case timerToken:
-		sweepToken(t, w.Row)
+	case timerTokens:
+		sweepTokens(t, w.Row)
 	case timerTokenRing:
 		sweepTokenRing(t, w.Row)
 	case timerRoom:

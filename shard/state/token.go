@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/quorate/quorate/mutant"
@@ -35,8 +36,8 @@ type tokenRing struct{ highest uint64 }
 //
 // A native token's row is its place in a ring of 256; the 256th later command
 // overwrites it, and a sweep removes a ring that has not been used for 24 h. A
-// random token's row is removed by a sweep that names it, and is gone for apply
-// when it is past its time. Both are
+// random token's row is gone for apply when it is past its time, and a sweep
+// removes those of half a day when the last of them is. Both are
 //
 //	| version, 1 | n, 0 if random | stamp | result |
 type tokenMemory struct {
@@ -118,23 +119,65 @@ func (m *tokenMemory) findRing() *tokenRing {
 	return ring
 }
 
+// recallRandom looks in the halves of days in which the token may have come.
 func (m *tokenMemory) recallRandom() (Result, bool) {
 	t := m.t
 	t.keyBuf = m.scope.name(t.keyBuf[:0], m.random, m.h.Token.Random)
-	v := t.get(t.keyBuf)
-	if v == nil {
+	if !t.s.tokens.mayHave(t.keyBuf, t.stamp) {
 		return Result{}, false
 	}
-	row, err := decodeTokenRow(v)
-	if err != nil {
-		t.fail(err)
-		return Result{}, true
+	for half := halfDay(t.stamp); half >= halfDay(max(0, t.stamp-tokenLife())); half-- {
+		t.keyBuf = append(m.halfKey(t.keyBuf[:0], half), m.h.Token.Random...)
+		v := t.get(t.keyBuf)
+		if v == nil {
+			continue
+		}
+		row, err := decodeTokenRow(v)
+		if err != nil {
+			t.fail(err)
+			return Result{}, true
+		}
+		if row.stamp+tokenLife() <= t.stamp {
+			return Result{}, false
+		}
+		row.result.Again = true
+		return row.result, true
 	}
-	if row.stamp+tokenLife() <= t.stamp {
-		return Result{}, false
+	return Result{}, false
+}
+
+// rememberRandom keeps a success under a random token, among those of its half of
+// a day: they are removed together.
+func (m *tokenMemory) rememberRandom(r *Result) {
+	t := m.t
+	t.keyBuf = m.scope.name(t.keyBuf[:0], m.random, m.h.Token.Random)
+	t.s.tokens.add(t.keyBuf, t.stamp)
+	half := m.halfKey(nil, halfDay(t.stamp))
+	t.keyBuf = append(append(t.keyBuf[:0], half...), m.h.Token.Random...)
+	t.valBuf = appendTokenRow(t.valBuf[:0], 0, t.stamp, r)
+	t.put(t.keyBuf, t.valBuf)
+	if t.s.halves.get(half) != nil {
+		return
 	}
-	row.result.Again = true
-	return row.result, true
+	t.s.halves.put(half, new(tokenHalf))
+	w := Timer{Due: (halfDay(t.stamp)+1)*halfDayMillis + tokenLife(), Kind: timerTokens, Row: half}
+	if !t.s.tokens.mayHave(half, t.stamp) || t.get(w.key(nil)) == nil {
+		setTimer(t, w.Due, w.Kind, w.Row)
+		t.s.tokens.add(half, t.stamp)
+	}
+}
+
+// tokenHalf says that the random tokens of half a day have their timer.
+type tokenHalf struct{}
+
+const halfDayMillis = 12 * 60 * 60 * 1000
+
+// halfDay says in which half of a day since 1970 a time is.
+func halfDay(stamp int64) int64 { return stamp / halfDayMillis }
+
+// halfKey is the beginning of the rows of random tokens of half a day.
+func (m *tokenMemory) halfKey(b []byte, half int64) []byte {
+	return binary.BigEndian.AppendUint32(m.scope.key(b, m.random), uint32(half))
 }
 
 // remember keeps a success.
@@ -150,10 +193,7 @@ func (m *tokenMemory) remember(r *Result) {
 		}
 		m.ring.highest = max(m.ring.highest, m.h.Token.N)
 	case m.h.Token.Random != "":
-		key := m.scope.name(nil, m.random, m.h.Token.Random)
-		t.valBuf = appendTokenRow(t.valBuf[:0], 0, t.stamp, r)
-		t.put(key, t.valBuf)
-		setTimer(t, t.stamp+tokenLife(), timerToken, key)
+		m.rememberRandom(r)
 	}
 }
 
@@ -189,24 +229,27 @@ func decodeTokenRow(b []byte) (tokenRow, error) {
 	return row, nil
 }
 
-// sweepToken removes a random token that is past its time; a timer named its
-// row. It tells whether it did.
-func sweepToken(t *txn, key []byte) bool {
-	v := t.get(key)
-	if v == nil {
-		return false
+// sweepTokens removes the random tokens of half a day; a timer named the beginning
+// of their rows, when the last of them was past its time.
+func sweepTokens(t *txn, half []byte) {
+	var keys [][]byte
+	t.scan(half, prefixEnd(half), func(k, _ []byte) bool {
+		keys = append(keys, bytes.Clone(k))
+		return len(keys) <= maxSingly
+	})
+	if len(keys) > maxSingly {
+		t.deleteRange(half, prefixEnd(half))
+	} else {
+		for _, k := range keys {
+			t.delete(k)
+		}
 	}
-	row, err := decodeTokenRow(v)
-	if err != nil {
-		t.fail(err)
-		return false
-	}
-	if row.stamp+tokenLife() > t.stamp {
-		return false // it was used again after its time, and that use set its own timer
-	}
-	t.delete(key)
-	return true
+	t.s.halves.drop(half)
 }
+
+// maxSingly is how many tokens are removed one by one: the store reads past the
+// tombstone of a range more slowly.
+const maxSingly = 16
 
 // sweepTokenRing removes a client instance's ring that has not been used for 24
 // h; a timer named it. If it has been used, it gets its next timer. It tells
