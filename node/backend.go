@@ -54,7 +54,8 @@ type backend struct {
 	pages    chan struct{} // one for each page that is made or not written yet
 	scans    *turns        // of questions that go to all shards
 	sessions sessions
-	stopping atomic.Bool // the node closes its sessions
+	stopping atomic.Bool                    // the node closes its sessions
+	gossip   atomic.Pointer[cluster.Gossip] // nil: there is none, or not yet
 }
 
 // SignIn implements session.Backend.

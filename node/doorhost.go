@@ -46,22 +46,42 @@ func (d doorHost) Go(task func(ctx context.Context)) {
 	d.tasks.Go(func() { task(d.ctx) })
 }
 
-// ClientURLs implements door.Host. Who asks a node that stops is sent to the
-// others first.
+// ClientURLs implements door.Host. The others come in any order, but those that
+// the gossip misses last. Who asks a node that stops is sent to the others first.
 func (d doorHost) ClientURLs() []string {
-	var own, urls []string
-	for _, n := range d.nodes() {
-		if n.GetName() == string(d.self) {
+	here := d.alive()
+	var own, urls, away []string
+	nodes := d.nodes()
+	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	for _, n := range nodes {
+		switch {
+		case n.GetName() == string(d.self):
 			own = append(own, n.GetHttp())
-			continue
+		case here == nil || here[n.GetName()]:
+			urls = append(urls, n.GetHttp())
+		default:
+			away = append(away, n.GetHttp())
 		}
-		urls = append(urls, n.GetHttp())
 	}
-	rand.Shuffle(len(urls), func(i, j int) { urls[i], urls[j] = urls[j], urls[i] })
+	urls = append(urls, away...)
 	if d.stopping.Load() {
 		return append(urls, own...)
 	}
 	return append(own, urls...)
+}
+
+// alive returns the nodes of which the gossip says that they serve; nil: there is
+// no gossip.
+func (d doorHost) alive() map[string]bool {
+	gossip := d.gossip.Load()
+	if gossip == nil {
+		return nil
+	}
+	here := map[string]bool{}
+	for _, p := range (*gossip).Members() {
+		here[string(p.Node)] = true
+	}
+	return here
 }
 
 // App implements door.Apps.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -178,6 +179,47 @@ func TestLM007_TheNodeWasAway(t *testing.T) {
 		apart(false)
 		if got := other.quiet(10*time.Second, leanpb.CommandType_session); len(got) > 0 {
 			t.Errorf("the other is told %v", got)
+		}
+	})
+}
+
+// TestLM002_RoutesNameNodesThatAreThere: of the others, one that the gossip knows of,
+// if there is any.
+func TestLM002_RoutesNameNodesThatAreThere(t *testing.T) {
+	bubble(t, func(t *testing.T, c *testCluster) {
+		seconds := func() string {
+			named := map[string]bool{}
+			for range 40 {
+				urls := c.nodes[0].node.host().ClientURLs()
+				if len(urls) != 3 || urls[0] != "http://n1:2" {
+					t.Errorf("the addresses are %v", urls)
+				}
+				named[urls[1]] = true
+			}
+			return strings.Join(slices.Sorted(maps.Keys(named)), " ")
+		}
+		for _, row := range []struct {
+			away []*testNode
+			want string
+		}{
+			{nil, "http://n2:2 http://n3:2"},
+			{c.nodes[1:2], "http://n3:2"},
+			{c.nodes[2:], "http://n2:2"},
+			{c.nodes[1:], "http://n2:2 http://n3:2"}, // or it is this node that is away
+		} {
+			for _, n := range row.away {
+				c.hub.Cut(n.id, true)
+			}
+			if got := seconds(); got != row.want {
+				t.Errorf("without %d nodes the second one is %s, want %s", len(row.away), got, row.want)
+			}
+			for _, n := range row.away {
+				c.hub.Cut(n.id, false)
+			}
+		}
+		c.stop(c.nodes[1])
+		if got := seconds(); got != "http://n3:2" {
+			t.Errorf("when n2 has stopped the second one is %s", got)
 		}
 	})
 }

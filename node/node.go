@@ -64,8 +64,12 @@ const waitingEvery = 5 * time.Second
 // over.
 const handOverTimeout = 2 * time.Second
 
-// sessionsDrain is how long a stopping node gives its sessions to move.
-const sessionsDrain = 300 * time.Millisecond
+const (
+	// sessionsDrain is how long a stopping node gives its sessions to move.
+	sessionsDrain = 300 * time.Millisecond
+	// lastMove is what is left of it to who is asked last.
+	lastMove = 100 * time.Millisecond
+)
 
 // Run opens a node, serves until ctx is done or a part fails, and closes it.
 // ready is called once the node serves clients. Nil: nobody is told.
@@ -103,7 +107,7 @@ func Run(ctx context.Context, cfg Config, env Env, ready func(*Node)) error {
 // by the caller.
 func (n *Node) open(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		n.openStores, n.openMux, n.openMeta, n.awaitCluster, n.openGossip, n.openShards, n.openEdge, n.openChores, n.awaitLeaders, n.openDoors,
+		n.openStores, n.openMux, n.openMeta, n.awaitCluster, n.openShards, n.openEdge, n.openChores, n.awaitLeaders, n.openDoors, n.openGossip,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -261,6 +265,8 @@ func (n *Node) awaitCluster(ctx context.Context) error {
 	}
 }
 
+// openGossip joins the gossip last, and so it leaves first: who is there serves
+// clients.
 func (n *Node) openGossip(context.Context) error {
 	if n.env.Gossip == nil {
 		return nil
@@ -279,6 +285,7 @@ func (n *Node) openGossip(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("join the gossip: %w", err)
 	}
+	n.backend.gossip.Store(&gossip)
 	n.parts.push("gossip", gossip.Close)
 	return nil
 }
@@ -420,8 +427,8 @@ func (n *Node) openDoors(ctx context.Context) error {
 		n.backend.stopping.Store(true)
 		if n.backend.sessions.len()+n.lean.Len() > 0 {
 			n.backend.sessions.goaway(sessionsDrain)
-			n.lean.Goaway()
-			time.Sleep(sessionsDrain) // the clients' time to move, not a wait for something
+			n.lean.Goaway(sessionsDrain - lastMove)
+			time.Sleep(lastMove) // the clients' time to move, not a wait for something
 		}
 		return nil
 	})

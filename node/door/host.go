@@ -25,7 +25,7 @@ type Host interface {
 	// Millis is the node's wall time in milliseconds since 1970.
 	Millis() int64
 	// ClientURLs lists the base URLs (http or https) of the nodes that serve
-	// clients, this node's first.
+	// clients, this node's first, and last those that seem to be down.
 	ClientURLs() []string
 	// Go runs a task in a goroutine that the node waits for when it stops. ctx
 	// ends with the node.

@@ -20,7 +20,7 @@ type route struct {
 }
 
 // Discover answers GET /v1/route: this node, and another one for when it is
-// gone.
+// gone, which is there as far as is known.
 func (d *Door) Discover(w http.ResponseWriter, _ *http.Request) {
 	urls := d.host.ClientURLs()
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")

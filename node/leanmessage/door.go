@@ -156,9 +156,14 @@ func (d *Door) Len() int {
 	return len(d.sockets)
 }
 
-// Goaway asks all clients to go to another node. They close their sockets.
-func (d *Door) Goaway() {
-	for _, s := range d.all() {
+// Goaway asks all clients to go to another node, spread over the time given: they
+// do it at once, and all together would be a crowd there. It returns when the
+// time is over.
+func (d *Door) Goaway(within time.Duration) {
+	all, began := d.all(), time.Now()
+	for i, s := range all {
+		time.Sleep(time.Until(began.Add(within * time.Duration(i) / time.Duration(len(all)))))
 		s.goaway()
 	}
+	time.Sleep(time.Until(began.Add(within)))
 }

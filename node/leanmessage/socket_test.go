@@ -3,11 +3,13 @@ package leanmessage
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
@@ -157,12 +159,50 @@ func TestGoawayIsAPushWithoutI(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
 	p.open("tom")
-	w.door.Goaway()
+	w.door.Goaway(0)
 	m := p.next()
 	if line(m) != "goaway" || m.GetService() != 2 {
 		t.Errorf("goaway is %v", m)
 	}
 	p.wantSilence() // the client closes the socket
+}
+
+// TestGoawayIsSpread: clients that are sent away do not come to the others in one
+// moment.
+func TestGoawayIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const clients, within = 10, time.Second
+		w := newWorld(t, Options{})
+		peers := make([]*peer, clients)
+		for i := range peers {
+			peers[i] = w.dial()
+			peers[i].open(fmt.Sprint("user-", i))
+		}
+		began := time.Now()
+		var took time.Duration
+		w.tasks.Go(func() {
+			w.door.Goaway(within)
+			took = time.Since(began)
+		})
+		for step := range clients {
+			synctest.Wait()
+			told := 0
+			for _, p := range peers {
+				told += len(p.conn.out)
+			}
+			if told != step+1 {
+				t.Errorf("after %v %d are told, want %d", time.Since(began), told, step+1)
+			}
+			time.Sleep(within / clients)
+		}
+		synctest.Wait()
+		if took != within {
+			t.Errorf("it took %v, want %v", took, within)
+		}
+		for _, p := range peers {
+			p.want("goaway")
+		}
+	})
 }
 
 func TestOneSocketHasSoManySessions(t *testing.T) {
