@@ -189,6 +189,42 @@ func TestNoFormIsAnothers(t *testing.T) {
 	}
 }
 
+// TestLinesThatTheDialectMadeTheSame: these signatures are of two actions, as the
+// package says. Who changes that changes what it says.
+func TestLinesThatTheDialectMadeTheSame(t *testing.T) {
+	const clock = "1700000000999" // a nonce that is a time
+	login := Action{Verb: Login, App: app, Client: "Tom"}
+	alone := Action{Verb: Start, App: app, Client: "Tom"}
+	withX := Action{Verb: Start, App: app, Client: "Tom", Members: []string{"X"}}
+	loose := withX
+	loose.Loose = true
+	history := Action{Verb: History, App: app, Client: "Tom", Conversation: "X"}
+	late := int64(1700000000999)
+	for _, c := range []struct {
+		name         string
+		signed, used Action
+		nonce        string
+		given        Given // but for the signature
+		want         error
+	}{
+		{"a login, a start of one who is alone", login, alone, nonce, Given{Timestamp: at, Nonce: nonce}, nil},
+		{"and the other way", alone, login, nonce, Given{Timestamp: at, Nonce: nonce}, nil},
+		{"a login, a start with X", login, withX, nonce, Given{Timestamp: at, Nonce: nonce}, ErrWrong},
+		{"a login, a loose start with X", login, loose, nonce, Given{Timestamp: at, Nonce: nonce}, nil},
+		{"a start with X, the history of X", withX, history, nonce, Given{Timestamp: at, Nonce: nonce}, nil},
+		{"the history of X, a start with X", history, withX, nonce, Given{Timestamp: at, Nonce: nonce}, ErrWrong},
+		{"the same, the parts taken for others", history, withX, nonce, Given{Timestamp: late, Nonce: nonce}, ErrWrong},
+		{"the same, with a nonce that is a time", history, withX, clock, Given{Timestamp: late, Nonce: "1700000000000"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.given.Signature = Sign(key, c.signed, at, c.nonce)
+			if err := Check(key, c.used, c.given, inTime); !errors.Is(err, c.want) {
+				t.Errorf("Check() = %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 func TestKeys(t *testing.T) {
 	keys := Keys{Key: "test-app-key-0001", MasterKey: "test-master-key-0001", SignAge: 10 * time.Minute}
 	const (
