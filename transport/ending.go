@@ -110,11 +110,12 @@ func (e *ending) drain(until time.Time, read func([]byte) (int, error)) {
 
 // explain turns what a socket said into what a Conn's caller is to know.
 func (e *ending) explain(op string, err error) error {
-	var timeout interface{ Timeout() bool }
+	if err == nil {
+		return nil
+	}
+	var timeout interface{ Timeout() bool } // what As takes escapes: after the usual way out
 	told := e.told.Load()
 	switch {
-	case err == nil:
-		return nil
 	case e.closed.Load():
 		return ErrClosed
 	case told != nil:

@@ -185,7 +185,7 @@ func (c *client) Deliver(b *tail.Batch) bool {
 		c.run(func(ctx context.Context) { following{c}.readOn(ctx, l) })
 		return true
 	}
-	var few [4]outgoing
+	var few [16]outgoing
 	out := following{c}.pushesLocked(few[:0], l, b)
 	if !c.send(out, b.Ended) {
 		return false
@@ -211,7 +211,7 @@ func (c following) pushesLocked(out []outgoing, l *followed, b *tail.Batch) []ou
 		if c.isOwn(b.Log.Conversation, e) {
 			continue
 		}
-		out = append(out, c.translate(b, e)...)
+		out = c.translate(out, l, b, e)
 	}
 	if unread != nil && b.Upto >= unread.offset {
 		out = append(out, unread.push)

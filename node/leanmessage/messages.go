@@ -24,7 +24,6 @@ func messageCommands() map[op]command {
 // messageEntries are the pushes about messages.
 func messageEntries() map[state.EntryKind]translator {
 	return map[state.EntryKind]translator{
-		state.EntryMessage:  pushMessage,
 		state.EntryEdited:   pushPatch,
 		state.EntryRecalled: pushPatch,
 
@@ -62,12 +61,11 @@ func sharedPush(b *tail.Batch, e *state.Entry, encode func() []byte) []byte {
 	return body
 }
 
-// pushMessage tells of a message.
-func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
+// pushMessage tells of a message, if it is for this session.
+func pushMessage(c *client, b *tail.Batch, e *state.Entry, preset state.Preset) (outgoing, bool) {
 	if e.Message == nil || e.Origin.Session == door.NoEcho && e.Message.From == c.user {
-		return nil
+		return outgoing{}, false
 	}
-	preset := c.presetOf(b.Log.Conversation)
 	body := sharedPush(b, e, func() []byte {
 		m, cid, ok := shownMessage(b.Log.Conversation, preset, e.Message)
 		if !ok {
@@ -76,10 +74,7 @@ func pushMessage(c *client, b *tail.Batch, e *state.Entry) []outgoing {
 		one := encodeDirect(m, cid, preset, directFlags{})
 		return appendDirectPush(make([]byte, 0, len(one)+24), one, c.host().Millis())
 	})
-	if body == nil {
-		return nil
-	}
-	return []outgoing{{head: c.peer, body: body}}
+	return outgoing{head: c.peer, body: body}, body != nil
 }
 
 // transientPushes says what a session is pushed of a transient message.

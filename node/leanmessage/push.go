@@ -17,7 +17,8 @@ type outgoing struct {
 
 func (o *outgoing) size() int { return len(o.head) + len(o.body) }
 
-// translator says what a session is pushed for an entry of a batch. It is called
+// translator says what a session is pushed for an entry of a batch that is no
+// message. It is called
 // with a lock of the edge held, and the batch and its entries are shared with
 // other sessions: it changes none of them.
 type translator func(c *client, b *tail.Batch, e *state.Entry) []outgoing
@@ -32,16 +33,19 @@ func allTranslators() translators {
 	return all
 }
 
-// translate says what an entry is to this session, and which of its requests
-// caused it.
-func (c *client) translate(b *tail.Batch, e *state.Entry) []outgoing {
-	t := c.door().entries[e.Kind]
-	if t == nil {
-		return nil
+// translate appends what an entry of a log is to this session. Messages, which
+// are most of what is pushed, make no garbage here.
+func (c *client) translate(out []outgoing, l *followed, b *tail.Batch, e *state.Entry) []outgoing {
+	from := len(out)
+	if e.Kind == state.EntryMessage {
+		if push, ok := pushMessage(c, b, e, l.preset); ok {
+			out = append(out, push)
+		}
+	} else if t := c.door().entries[e.Kind]; t != nil {
+		out = append(out, t(c, b, e)...)
 	}
-	out := t(c, b, e)
 	if cause := c.causeOf(e.Origin); cause != 0 {
-		for i := range out {
+		for i := from; i < len(out); i++ {
 			out[i].cause = cause
 		}
 	}
