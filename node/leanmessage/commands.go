@@ -104,7 +104,7 @@ func (s *socket) dispatch(c *client, in *leanpb.GenericCommand) {
 		s.refuse(in, errorf(CodeUnparseable, "the command %s/%s is not known", in.GetCmd(), in.GetOp()))
 		return
 	}
-	if e := s.tooMany(c.user, opOf(in)); e != nil {
+	if e := s.tooMany(c.user, rateKind(opOf(in))); e != nil {
 		s.refuse(in, e)
 		return
 	}

@@ -143,13 +143,14 @@ func (s *socket) openSession(ctx context.Context, in *leanpb.GenericCommand) err
 	if err != nil {
 		return err
 	}
+	kind := rateKind(opOpen)
 	if who.reconnect {
-		err = s.returned(who.user)
-	} else if e := s.tooMany(who.user, opOpen); e != nil {
-		err = e
+		kind = rateReturn
 	}
-	if err != nil {
-		return err
+	if e := s.tooMany(who.user, kind); e != nil && who.reconnect {
+		return errRestless
+	} else if e != nil {
+		return e
 	}
 	if c := s.find(who.user); c != nil {
 		return opening{c}.again(ctx, in, who)

@@ -47,7 +47,7 @@ type rateCount struct {
 }
 
 // rateKind says what a command is counted as. What clients do by themselves, as
-// to acknowledge, is not counted; to come back is, see [socket.returned].
+// to acknowledge, is not counted; to come back is, as rateReturn.
 func rateKind(o op) int {
 	switch o.cmd {
 	case leanpb.CommandType_direct:
@@ -111,28 +111,16 @@ func (r *rates) sweepLocked(now time.Time) {
 	}
 }
 
-// tooMany is the error for a command that is one too many, or nil.
-func (s *socket) tooMany(user wire.UserID, o op) *Error {
-	wait := s.count(user, rateKind(o))
-	if wait == 0 {
-		return nil
-	}
-	return errorf(CodeSendQuotaExceeded, "too many commands, again in %d s", (wait+time.Second-1)/time.Second)
-}
-
 // errRestless closes a socket on which somebody comes back too often. An error would
 // end his session for good: so he waits, as clients do, and tries again.
 var errRestless = errors.New("leanmessage: a session comes back too often")
 
-// returned counts that a user comes back.
-func (s *socket) returned(user wire.UserID) error {
-	if s.count(user, rateReturn) > 0 {
-		return errRestless
-	}
-	return nil
-}
-
-func (s *socket) count(user wire.UserID, kind int) (wait time.Duration) {
+// tooMany is the error for a command that is one too many of its kind, or nil.
+func (s *socket) tooMany(user wire.UserID, kind int) *Error {
 	t := s.tenant.Load()
-	return s.door.rates.take(rateKey{t.ID, user}, kind, &t.settings.Rate)
+	wait := s.door.rates.take(rateKey{t.ID, user}, kind, &t.settings.Rate)
+	if wait == 0 {
+		return nil
+	}
+	return errorf(CodeSendQuotaExceeded, "too many commands, again in %d s", (wait+time.Second-1)/time.Second)
 }
