@@ -34,8 +34,10 @@ func suite(d time.Duration) []group {
 		{section: "fanout", shards: shards, steps: fanouts(d)},
 		{section: "dialect", shards: shards, steps: dialects(d)},
 		{section: "dialectfanout", shards: shards, steps: dialectFanouts(d)},
-		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket")}},
-		{section: "sessions", shards: shards, steps: []step{connections("quic", "QUIC")}},
+		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket", 0)}},
+		{section: "sessions", shards: shards, steps: []step{connections("ws", "WebSocket", 10)}},
+		{section: "sessions", shards: shards, steps: []step{connections("quic", "QUIC", 0)}},
+		{section: "sessions", shards: shards, steps: []step{connections("quic", "QUIC", 10)}},
 		{section: "history", shards: shards, steps: []step{
 			{name: "history", args: []string{"history", "--conversations", "1000", "--in-flight", "16", "--duration", d.String()}},
 		}},
@@ -111,17 +113,26 @@ func dialects(d time.Duration) []step {
 	return all
 }
 
-// dialectFanouts are the same messages told to members who speak one of them.
+// dialectFanouts are the same messages told to members who speak one of them: as
+// many as can be, and as many for both.
 func dialectFanouts(d time.Duration) []step {
 	var all []step
-	for _, dialect := range []string{"native", "leanmessage"} {
-		all = append(all, step{name: "dialect-fanout-" + dialect, title: dialect, args: []string{
-			"fanout", "--dialect", dialect, "--members", "400", "--online", "1", "--in-flight", "16", "--transport", "ws", "--duration", d.String(),
-		}})
+	for _, load := range []struct{ name, title, flag, value string }{
+		{"", ", 16 in flight", "--in-flight", "16"}, {"-rate", ", 500 messages a second", "--rate", "500"},
+	} {
+		for _, dialect := range []string{"native", "leanmessage"} {
+			all = append(all, step{name: "dialect-fanout-" + dialect + load.name, title: dialect + load.title, args: []string{
+				"fanout", "--dialect", dialect, "--members", "400", "--online", "1", load.flag, load.value, "--transport", "ws", "--duration", d.String(),
+			}})
+		}
 	}
 	return all
 }
 
-func connections(transport, title string) step {
-	return step{name: "sessions-" + transport, title: title, args: []string{"connections", "--sessions", "5000", "--transport", transport}}
+// connections are sessions that follow some conversations each.
+func connections(transport, title string, conversations int) step {
+	return step{
+		name: fmt.Sprintf("sessions-%s-%d", transport, conversations), title: fmt.Sprintf("%s, %d conversations", title, conversations),
+		args: []string{"connections", "--sessions", "5000", "--conversations", fmt.Sprint(conversations), "--transport", transport},
+	}
 }
