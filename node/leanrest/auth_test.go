@@ -108,7 +108,6 @@ func TestLM105_Basics(t *testing.T) {
 	}
 	w.master(get, "/1.1/date", "").no(http.StatusNotFound, 1)
 	w.master(post, "/1.1/installations", `{}`).no(http.StatusNotFound, 1)
-	w.master(put, "/1.1/rtm/messages/logs", `{}`).no(http.StatusNotFound, 1)
 	w.master(put, "/1.2/rtm/conversations", `{}`).no(http.StatusNotFound, 1)
 	w.master(post, "/1.2/rtm/conversations", `{"name":`).no(http.StatusBadRequest, 107)
 	w.master(post, "/1.2/rtm/conversations", `[1]`).no(http.StatusBadRequest, 107)

@@ -2,6 +2,7 @@ package leanrest
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -266,6 +267,19 @@ func TestLM105_Messages(t *testing.T) {
 	if got := texts(w.items(path)); got != "new" {
 		t.Errorf("messages %q", got)
 	}
+	one := w.items(path)[0]
+	one.Data = "other words"
+	changed, err := json.Marshal(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.master(put, "/1.1/rtm/messages/logs", string(changed)).is("{}")
+	if got := texts(w.items(path)); got != "other words" {
+		t.Errorf("messages %q", got)
+	}
+	w.client(put, "/1.1/rtm/messages/logs", string(changed)).no(http.StatusForbidden, 403)
+	w.master(put, "/1.1/rtm/messages/logs", `{"conv-id":"`+id+`","msg-id":"none","timestamp":1,"from":"Tom","data":"x"}`).no(http.StatusNotFound, 4404)
+	w.master(put, "/1.1/rtm/messages/logs", `{"conv-id":"`+id+`","msg-id":"none","timestamp":1,"from":"Tom","data":"?","bin":true}`).no(http.StatusBadRequest, 1)
 	w.master(post, "/1.1/rtm/patch/message", fmt.Sprintf(`{"conv_id":%q,"msg_id":%q,"timestamp":%d,"from_peer":"Tom","recall":true}`, id, sent.ID, sent.Timestamp)).is("{}")
 	if got := texts(w.items(path)); got != `{"_lctype":-127}` {
 		t.Errorf("messages %q", got)

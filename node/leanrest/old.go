@@ -1,6 +1,9 @@
 package leanrest
 
 import (
+	"encoding/base64"
+
+	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/wire"
 )
@@ -59,6 +62,39 @@ func oldDelete(q *request) (any, error) {
 		return nil, err
 	}
 	return messagesRequest{q}.deleteOne(id, q.parameter("msgid"), q.parameter("from"))
+}
+
+// oldReplace takes a message as it is listed, and puts what it says in the place
+// of what the history has.
+func oldReplace(q *request) (any, error) {
+	var body struct {
+		Conversation string `json:"conv-id"`
+		ID           string `json:"msg-id"`
+		Timestamp    int64  `json:"timestamp"`
+		From         string `json:"from"`
+		Data         string `json:"data"`
+		Binary       bool   `json:"bin"`
+	}
+	if err := q.decode(&body); err != nil {
+		return nil, err
+	}
+	id, _, err := q.target(body.Conversation)
+	if err != nil {
+		return nil, err
+	}
+	replace := &state.ReplaceMessage{Conversation: id, Body: []byte(body.Data)}
+	if body.Binary {
+		replace.ContentType = ask.BinaryContent
+		if replace.Body, err = base64.StdEncoding.DecodeString(body.Data); err != nil {
+			return nil, wrong(codeOther, "the data is no base64")
+		}
+	}
+	m, err := messagesRequest{q}.message(id, body.ID, body.From, body.Timestamp)
+	if err != nil {
+		return nil, err
+	}
+	replace.ID = m.ID
+	return struct{}{}, messagesRequest{q}.changeMessage(replace)
 }
 
 // oldPatch edits or recalls a message.

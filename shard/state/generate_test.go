@@ -167,7 +167,11 @@ func (g *generator) more(in wire.ConversationID) Command {
 	case 2:
 		return &Quiet{Conversation: in, Users: g.users()[:1], Off: g.rng.IntN(2) == 0}
 	case 3:
-		return &DeleteMessage{Conversation: in, ID: g.message(in)}
+		if id := g.message(in); len(g.entries)%2 == 0 {
+			return &DeleteMessage{Conversation: in, ID: id}
+		} else {
+			return &ReplaceMessage{Conversation: in, ID: id, Body: []byte("replaced")}
+		}
 	case 4:
 		return &MoveDeviceCursor{Conversation: in, User: g.user(), Device: string(g.user()), Delivered: wire.Seq(g.rng.IntN(60))}
 	case 5:

@@ -142,6 +142,7 @@ func conversationCommands() []Command {
 		&Quiet{Conversation: "tea", Users: users, Off: true},
 		&DeleteMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1)},
 		&MoveDeviceCursor{Conversation: "tea", User: "ann", Device: "d1", Delivered: 300},
+		&ReplaceMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), Body: []byte("hi"), ContentType: "text/plain"},
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	kindQuiet               Kind = 14
 	kindDeleteMessage       Kind = 15
 	kindMoveDeviceCursor    Kind = 16
+	kindReplaceMessage      Kind = 17
 
 	// Of users and of what passes between slots.
 	kindMoveCursors       Kind = 32
@@ -86,6 +87,8 @@ func newCommand(k Kind) Command {
 		return new(DeleteMessage)
 	case kindMoveDeviceCursor:
 		return new(MoveDeviceCursor)
+	case kindReplaceMessage:
+		return new(ReplaceMessage)
 	default:
 		return newUserCommand(k)
 	}

@@ -42,6 +42,8 @@ func (s *script) parseMore(t *testing.T, d *datadriven.TestData, in wire.Convers
 		return &Quiet{Conversation: in, Users: users, Off: d.HasArg("off")}
 	case "delete":
 		return &DeleteMessage{Conversation: in, ID: s.messageID(t, d, in)}
+	case "replace":
+		return &ReplaceMessage{Conversation: in, ID: s.messageID(t, d, in), Body: []byte(d.Input)}
 	case "device":
 		return &MoveDeviceCursor{
 			Conversation: in, User: wire.UserID(arg(t, d, "user")), Device: arg(t, d, "device"), Delivered: wire.Seq(number(t, d, "seq")),
