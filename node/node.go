@@ -358,6 +358,7 @@ func (n *Node) openChores(context.Context) error {
 	n.parts.run("steward", stewardship{n}.steward)
 	n.parts.run("addresses", n.announceAddresses)
 	n.parts.run("watch over edges", presence{n}.watchEdges)
+	n.parts.run("watch over idle conversations", idleWatch{n}.run)
 	n.parts.push("leaderships", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 		defer cancel()

@@ -14,6 +14,7 @@ export const phases = [
   { directory: 'broadcasts', settings: unhurried },
   { directory: 'switched', settings: { ...unhurried, ...features } },
   { directory: 'signed', settings: { ...unhurried, blacklist: 'on', ...signed } },
+  { directory: 'idle', settings: { ...unhurried, idle: '3s' } },
   { directory: 'browser', settings: unhurried, together: 1, kill: false, wants: chromium },
   { directory: 'origins', settings: { ...unhurried, origins: 'https://chat.example.org' }, together: 1, kill: false, wants: chromium },
   { directory: 'outages', settings: unhurried, together: 1, kill: false },

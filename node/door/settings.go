@@ -63,6 +63,7 @@ type TimeSettings struct {
 	RoomRejoin   time.Duration // a client that comes back is in its chat room again
 	MuteLife     time.Duration // of a temporary mute
 	SessionToken time.Duration // a session token is good for
+	Idle         time.Duration // a conversation or chat room in which nothing happens lives; 0: for ever
 }
 
 // RateSettings are a client's commands in a minute; 0: any number.
@@ -207,6 +208,7 @@ func (s *Settings) times() []setting {
 	return []setting{
 		duration("room-rejoin", &s.Time.RoomRejoin, bounds{"30m", 0, 24 * time.Hour}, "a client that was cut off and comes back so soon is in its chat room again"),
 		duration("limit.mute", &s.Time.MuteLife, bounds{"24h", time.Second, 365 * 24 * time.Hour}, "longest temporary mute"),
+		duration("idle", &s.Time.Idle, bounds{"0s", 0, 10 * 365 * 24 * time.Hour}, "conversations and chat rooms in which nothing has happened for so long are ended, with their messages (LeanCloud: 4320h); 0: never"),
 		duration("session-token", &s.Time.SessionToken, bounds{"24h", time.Minute, 24 * time.Hour}, "how long a client may come back without a new signature"),
 	}
 }

@@ -143,6 +143,7 @@ func conversationCommands() []Command {
 		&DeleteMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1)},
 		&MoveDeviceCursor{Conversation: "tea", User: "ann", Device: "d1", Delivered: 300},
 		&ReplaceMessage{Conversation: "tea", ID: wire.NewMessageID("tea", 1000, 1), Body: []byte("hi"), ContentType: "text/plain"},
+		&EndIdle{ID: "tea", Before: 1000},
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	kindDeleteMessage       Kind = 15
 	kindMoveDeviceCursor    Kind = 16
 	kindReplaceMessage      Kind = 17
+	kindEndIdle             Kind = 18
 
 	// Of users and of what passes between slots.
 	kindMoveCursors       Kind = 32
@@ -89,6 +90,8 @@ func newCommand(k Kind) Command {
 		return new(MoveDeviceCursor)
 	case kindReplaceMessage:
 		return new(ReplaceMessage)
+	case kindEndIdle:
+		return new(EndIdle)
 	default:
 		return newUserCommand(k)
 	}

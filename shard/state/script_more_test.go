@@ -42,6 +42,8 @@ func (s *script) parseMore(t *testing.T, d *datadriven.TestData, in wire.Convers
 		return &Quiet{Conversation: in, Users: users, Off: d.HasArg("off")}
 	case "delete":
 		return &DeleteMessage{Conversation: in, ID: s.messageID(t, d, in)}
+	case "end-idle":
+		return &EndIdle{ID: in, Before: int64(number(t, d, "before"))}
 	case "replace":
 		return &ReplaceMessage{Conversation: in, ID: s.messageID(t, d, in), Body: []byte(d.Input)}
 	case "device":

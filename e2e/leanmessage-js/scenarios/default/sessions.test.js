@@ -190,6 +190,18 @@ area('sessions', () => {
     }
   });
 
+  scenario('LM-15 a banned client is sent away and refused, until it is let in again', async (world) => {
+    const tom = await world.open('tom', { at: { node: 0 } });
+    await world.manage('PUT', `/v1/users/${tom.id}/ban`);
+    const [closed] = await tom.next(Event.CLOSE);
+    assert.equal(closed.code, 4115);
+    for (const node of [1, 2]) {
+      await refused(4106, world.realtime('tom again', { node }).realtime.createIMClient(tom.id));
+    }
+    await world.manage('DELETE', `/v1/users/${tom.id}/ban`);
+    await world.open('tom', { at: { node: 1 } });
+  }, { fleeting: true });
+
   scenario('LM-17 an unknown app is refused', async (world) => {
     const device = world.realtime('stranger', { appId: `unknown-${world.id('app')}` });
     await refused(4100, device.realtime.createIMClient(world.id('tom')));
