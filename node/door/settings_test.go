@@ -65,7 +65,7 @@ func another(s Setting) string {
 		return "on"
 	case s.Default == "any":
 		return "https://example.com http://localhost:8080"
-	case strings.HasSuffix(s.Default, "h"), strings.HasSuffix(s.Default, "m"):
+	case strings.HasSuffix(s.Default, "h"), strings.HasSuffix(s.Default, "m"), s.Default == "0s":
 		return "90s"
 	default:
 		return "7"

@@ -43,7 +43,7 @@ func (s *script) parseMore(t *testing.T, d *datadriven.TestData, in wire.Convers
 	case "delete":
 		return &DeleteMessage{Conversation: in, ID: s.messageID(t, d, in)}
 	case "end-idle":
-		return &EndIdle{ID: in, Before: int64(number(t, d, "before"))}
+		return &EndIdle{ID: in, Before: number(t, d, "before")}
 	case "replace":
 		return &ReplaceMessage{Conversation: in, ID: s.messageID(t, d, in), Body: []byte(d.Input)}
 	case "device":
