@@ -22,7 +22,7 @@ run: build
 
 # Each part says how long it took.
 test:
-	@for part in format vet lint race e2e leanmessage leanmessage-java sim mutants fuzz bench compare; do \
+	@for part in format vet lint race e2e leanmessage leanmessage-kill leanmessage-java sim mutants fuzz bench compare; do \
 	  began=$$(date +%s); echo "== $$part"; \
 	  $(MAKE) --no-print-directory $$part || exit 1; \
 	  echo "== $$part took $$(( $$(date +%s) - began )) s"; \
@@ -97,7 +97,8 @@ fuzz:
 
 # Benchmarks once, so that they keep working; no figure is judged here.
 bench:
-	$(GO) test -run='^$$' -bench=. -benchtime=1x ./... | grep -v '^ok\|no test files'
+	@out=$$($(GO) test -run='^$$' -bench=. -benchtime=1x ./... 2>&1) || { echo "$$out"; exit 1; }; \
+	  echo "$$out" | grep -v '^ok\|no test files'
 
 # Quorate and NATS JetStream in turn on this disk, which takes some five minutes;
 # ARGS="-rounds 1 -records 0 -duration 4s" is a short one. It is a module of its

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { Event } from './sdk.js';
 import { steadfast } from './steadfast.js';
 
-export const patience = Number(process.env.PATIENCE ?? (process.env.KILL ? 60_000 : 12_000));
+export const patience = Number(process.env.PATIENCE ?? (process.env.KILL ? 30_000 : 12_000));
 
 export class Device {
   #waiting = new Set();

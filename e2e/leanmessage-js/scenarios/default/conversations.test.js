@@ -164,4 +164,4 @@ area('conversations', () => {
     await refused(4401, made.send(text(tom, 'too late')));
     assert.equal(await tom.im.getConversation(made.id, true), null);
   });
-});
+}, { lasting: true });

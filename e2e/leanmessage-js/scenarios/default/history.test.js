@@ -138,4 +138,4 @@ area('history', () => {
     assert.equal(oldest[0].timestamp, Number(sent[0].timestamp));
     assert.equal(JSON.parse(oldest[0].data)._lctext, '0');
   });
-});
+}, { lasting: true });

@@ -110,4 +110,4 @@ area('members', () => {
     assert.deepEqual((await marys.queryMessages()).map((m) => m.text), ['before', 'meanwhile']);
     assert.ok(jerry.id);
   });
-});
+}, { lasting: true });

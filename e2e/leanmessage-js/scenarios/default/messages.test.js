@@ -222,4 +222,4 @@ area('messages', () => {
     const history = await jerrys.queryMessages();
     assert.deepEqual(history.map((m) => [m.text, m.mentioned]), [['you', true], ['everybody', true]]);
   });
-});
+}, { lasting: true });

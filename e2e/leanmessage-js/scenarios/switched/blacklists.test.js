@@ -42,4 +42,4 @@ area('blacklists', () => {
     const { devices: [, , mary], rooms: [, jerrys] } = await world.chat(['tom', 'jerry', 'mary']);
     await refused(4320, jerrys.blockMembers([mary.id]));
   });
-});
+}, { lasting: true });

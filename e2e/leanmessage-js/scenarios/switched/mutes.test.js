@@ -66,4 +66,4 @@ area('mutes', () => {
     await jerrys.send(text(jerry, 'thanks'));
     await tom.next(Event.MESSAGE, says('thanks'));
   });
-});
+}, { lasting: true });

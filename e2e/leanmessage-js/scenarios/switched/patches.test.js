@@ -103,4 +103,4 @@ area('patches', () => {
     await world.rest('PUT', `${path}/recall`, { from_client: tom.id, timestamp: at });
     await jerry.next(Event.MESSAGE_RECALL, (m) => m.id === sent.id);
   });
-});
+}, { lasting: true });

@@ -67,7 +67,7 @@ area('roles', () => {
     await there.save();
     await there.quit();
   });
-});
+}, { lasting: true });
 
 /** A partial success that is none becomes its failure, as an app would see it. */
 function throwing(promise) {
