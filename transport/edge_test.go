@@ -215,7 +215,7 @@ func TestStrangersBudget(t *testing.T) {
 // whatever deadline is set meanwhile; who does is not bounded by it.
 func TestSignInIsLate(t *testing.T) {
 	forEachDial(t, func(t *testing.T, dial func(*door, testing.TB) Conn) {
-		d := openDoor(t, EdgeOptions{SignInTimeout: 1500 * time.Millisecond})
+		d := openDoor(t, EdgeOptions{SignInTimeout: 4 * time.Second})
 		late, timely := dial(d, t), dial(d, t)
 		begin := time.Now()
 		mustWrite(t, late, "hello")
