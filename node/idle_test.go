@@ -25,7 +25,7 @@ func TestLM031_IdleConversations(t *testing.T) {
 			_, err := n.shards.get(r.Shard).state.Conversation(testApp, id)
 			return err == nil
 		}
-		time.Sleep(3 * time.Minute)
+		time.Sleep(3 * time.Minute) // of the bubble's clock
 		if !there(idle[0]) {
 			t.Error("a conversation has ended, and nobody wants that")
 		}
@@ -33,7 +33,7 @@ func TestLM031_IdleConversations(t *testing.T) {
 		c.do("ann", &state.SendMessage{Conversation: busy, Body: []byte("hello")})
 		c.crash(c.nodes[2])
 		for range 3 {
-			time.Sleep(time.Minute)
+			time.Sleep(time.Minute) // of the bubble's clock
 			c.do("ann", &state.SendMessage{Conversation: busy, Body: []byte("hello")})
 		}
 		for _, id := range idle {
