@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/node"
 	"github.com/quorate/quorate/shard/state"
@@ -91,7 +92,7 @@ func (w *world) disagreement() string {
 // sample notes each replica's chain from time to time, until ctx ends: at one
 // index it is the same for all, at any time.
 func (w *world) sample(ctx context.Context) {
-	for sleep(ctx, 500*time.Millisecond) == nil {
+	for clock.Sleep(ctx, 500*time.Millisecond) == nil {
 		for _, m := range w.nodes {
 			l := m.alive()
 			if l == nil {

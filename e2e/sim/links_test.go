@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/raftnet"
 	"github.com/quorate/quorate/transport"
 	"github.com/quorate/quorate/wire"
@@ -93,12 +94,12 @@ const noAnswer = 300 * time.Millisecond
 // dial connects an address to what listens on a machine now.
 func (k *links) dial(ctx context.Context, from string, to *machine, suffix string) (transport.Conn, error) {
 	// The way there and back.
-	if err := sleep(ctx, k.takes(from, "")+k.takes("", from)); err != nil {
+	if err := clock.Sleep(ctx, k.takes(from, "")+k.takes("", from)); err != nil {
 		return nil, err
 	}
 	conn, err := k.connect(ctx, from, to, suffix)
 	if err != nil {
-		if err := sleep(ctx, k.w.chance.duration(0, noAnswer)); err != nil {
+		if err := clock.Sleep(ctx, k.w.chance.duration(0, noAnswer)); err != nil {
 			return nil, err
 		}
 	}
@@ -274,15 +275,4 @@ func (f *frames) Send(to wire.NodeID, id wire.ShardID, frame []byte, u raftnet.U
 		return nil
 	}
 	return f.Network.Send(to, id, frame, u)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

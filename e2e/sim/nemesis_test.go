@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -93,7 +94,7 @@ func (n *nemesis) do(ctx context.Context, k kind) {
 		slowDisk: n.slowsDisk, hungDisk: n.hangsDisk, fullDisk: n.fillsDisk, clockJump: n.movesClock,
 		transfer: n.transfers, snapshots: n.snaps, noDoors: n.closesDoors, noClients: n.dropsClients,
 	}
-	if sleep(ctx, n.dice.duration(0, 2*time.Second)) == nil {
+	if clock.Sleep(ctx, n.dice.duration(0, 2*time.Second)) == nil {
 		acts[k](ctx)
 	}
 }
@@ -110,7 +111,7 @@ func (n *nemesis) victim() *machine {
 func (n *nemesis) again(ctx context.Context, low, high time.Duration, act func()) {
 	for {
 		act()
-		if sleep(ctx, n.dice.duration(low, high)) != nil {
+		if clock.Sleep(ctx, n.dice.duration(low, high)) != nil {
 			return
 		}
 	}
@@ -226,7 +227,7 @@ func (n *nemesis) partitions(ctx context.Context) {
 	name, ways := n.shape()
 	n.w.rec.Note("", "partition: %s", name)
 	n.w.links.cut(ways, true)
-	if sleep(ctx, n.dice.duration(500*time.Millisecond, 15*time.Second)) == nil {
+	if clock.Sleep(ctx, n.dice.duration(500*time.Millisecond, 15*time.Second)) == nil {
 		n.w.rec.Note("", "partition healed: %s", name)
 		n.w.links.cut(ways, false)
 	}
@@ -250,7 +251,7 @@ func (n *nemesis) cutsOneWay(ctx context.Context) {
 	}
 	n.w.rec.Note("", "cut one way: %v", ways)
 	n.w.links.cut(ways, true)
-	if sleep(ctx, n.dice.duration(500*time.Millisecond, 15*time.Second)) == nil {
+	if clock.Sleep(ctx, n.dice.duration(500*time.Millisecond, 15*time.Second)) == nil {
 		n.w.rec.Note("", "one way healed: %v", ways)
 		n.w.links.cut(ways, false)
 	}
@@ -261,7 +262,7 @@ func (n *nemesis) flaps(ctx context.Context) {
 		name, ways := n.shape()
 		n.w.rec.Note("", "partition for a moment: %s", name)
 		n.w.links.cut(ways, true)
-		_ = sleep(ctx, n.dice.duration(50*time.Millisecond, 2*time.Second))
+		_ = clock.Sleep(ctx, n.dice.duration(50*time.Millisecond, 2*time.Second))
 		n.w.links.cut(ways, false)
 	})
 }
@@ -307,7 +308,7 @@ func (n *nemesis) hangsDisk(ctx context.Context) {
 	m := n.victim()
 	n.w.rec.Note(m.id, "its disk hangs")
 	m.disk.hang()
-	if sleep(ctx, n.dice.duration(500*time.Millisecond, 12*time.Second)) == nil {
+	if clock.Sleep(ctx, n.dice.duration(500*time.Millisecond, 12*time.Second)) == nil {
 		n.w.rec.Note(m.id, "its disk goes on")
 		m.disk.unhang()
 	}
@@ -372,7 +373,7 @@ func (n *nemesis) closesDoors(ctx context.Context) {
 	}
 	n.w.rec.Note("", "clients are cut off: %v", ways)
 	n.w.links.cut(ways, true)
-	if sleep(ctx, n.dice.duration(500*time.Millisecond, 10*time.Second)) == nil {
+	if clock.Sleep(ctx, n.dice.duration(500*time.Millisecond, 10*time.Second)) == nil {
 		n.w.links.cut(ways, false)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/client"
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/check"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/e2e/sim/load"
@@ -109,7 +110,7 @@ func play(t *testing.T, name string) {
 		s.awaitServing()
 		sc.play(s)
 		s.heal()
-		_ = sleep(ctx, 5*time.Second)
+		_ = clock.Sleep(ctx, 5*time.Second)
 		s.awaitAgreement()
 		s.readAll()
 		cancel()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/e2e/sim/check"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/e2e/sim/load"
@@ -165,7 +166,7 @@ func (w *world) live(ctx context.Context, seed uint64) *load.Crew {
 	defer rest()
 	var around sync.WaitGroup
 	around.Go(func() {
-		if sleep(ctx, 2*time.Second) != nil {
+		if clock.Sleep(ctx, 2*time.Second) != nil {
 			return
 		}
 		w.rec.Phase(history.PhaseFaults)
@@ -174,7 +175,7 @@ func (w *world) live(ctx context.Context, seed uint64) *load.Crew {
 		(&nemesis{w: w, dice: newDice(seed, 3)}).run(trouble)
 		w.heal()
 		w.rec.Phase(history.PhaseHealed)
-		_ = sleep(ctx, calmFor)
+		_ = clock.Sleep(ctx, calmFor)
 		rest()
 	})
 	crew, err := load.Run(working, w, w.plan.load, w.rec)
@@ -182,7 +183,7 @@ func (w *world) live(ctx context.Context, seed uint64) *load.Crew {
 		w.problem("the clients did nothing: %v", err)
 	}
 	around.Wait()
-	_ = sleep(ctx, quietFor)
+	_ = clock.Sleep(ctx, quietFor)
 	return crew
 }
 
