@@ -26,16 +26,9 @@ func (c *DeleteMessage) decode(in *bin.Reader) {
 }
 
 func (c *DeleteMessage) apply(t *txn, h *Header) Result {
-	conv := t.conversation(conversationScope(h.App, c.Conversation))
-	if r := conv.live(t.stamp); r != None {
-		return refuse(r, "")
-	}
-	if h.Actor != "" {
-		return refuse(Forbidden, "only the app takes a message away without a word")
-	}
-	m := findMessage(t, conv.scope, c.ID)
-	if m == nil || m.Seq <= conv.head.floorSeq {
-		return refuse(NotFound, "")
+	conv, m, refused := ofApp(t, h, c.Conversation, c.ID, "only the app takes a message away without a word")
+	if refused.Refusal != None {
+		return refused
 	}
 	result := Result{Existed: m.Deleted, MessageID: m.ID, Seq: m.Seq, Timestamp: m.Timestamp}
 	if m.Deleted {
@@ -48,6 +41,23 @@ func (c *DeleteMessage) apply(t *txn, h *Header) Result {
 	m.Deleted, m.Body, m.ContentType, m.Mentions, m.MentionAll = true, nil, "", nil, false
 	conv.writeMessage(t, m)
 	return result
+}
+
+// ofApp finds a message that the app, and nobody else, changes without a word, or
+// refuses.
+func ofApp(t *txn, h *Header, id wire.ConversationID, message wire.MessageID, otherwise string) (*conversation, *Message, Result) {
+	conv := t.conversation(conversationScope(h.App, id))
+	if r := conv.live(t.stamp); r != None {
+		return nil, nil, refuse(r, "")
+	}
+	if h.Actor != "" {
+		return nil, nil, refuse(Forbidden, otherwise)
+	}
+	m := findMessage(t, conv.scope, message)
+	if m == nil || m.Seq <= conv.head.floorSeq {
+		return nil, nil, refuse(NotFound, "")
+	}
+	return conv, m, Result{}
 }
 
 // lower has a message that counted for unread not count any more.

@@ -32,16 +32,11 @@ func (c *ReplaceMessage) decode(in *bin.Reader) {
 }
 
 func (c *ReplaceMessage) apply(t *txn, h *Header) Result {
-	conv := t.conversation(conversationScope(h.App, c.Conversation))
-	if r := conv.live(t.stamp); r != None {
-		return refuse(r, "")
-	}
-	if h.Actor != "" {
-		return refuse(Forbidden, "only the app replaces a message without a word")
-	}
-	m := findMessage(t, conv.scope, c.ID)
+	conv, m, refused := ofApp(t, h, c.Conversation, c.ID, "only the app replaces a message without a word")
 	switch {
-	case m == nil || m.Seq <= conv.head.floorSeq || m.Deleted:
+	case refused.Refusal != None:
+		return refused
+	case m.Deleted:
 		return refuse(NotFound, "")
 	case m.Recalled:
 		return refuse(Gone, "the message was recalled")
