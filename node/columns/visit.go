@@ -92,10 +92,12 @@ func (a *asked) bound(t *table) (best *where.Bound, count int) {
 func (a *asked) visit(t *table, f func(Candidate) bool) bool {
 	best, count := a.bound(t)
 	order := t.columns[a.order]
+	if best != nil && (count < many || order == nil) {
+		t.columns[best.Column].visit(best.Keys, f)
+		return true
+	}
 	narrow := a.narrow(t)
 	switch {
-	case best != nil && (count < many || order == nil):
-		t.columns[best.Column].visit(best.Keys, f)
 	case order != nil && narrow == nil:
 		order.between(a.from, a.upto, a.down, func(p place) bool { return f(Candidate{ID: p.id, Ordered: true, Rank: p.at}) })
 	case narrow != nil:
