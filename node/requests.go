@@ -122,7 +122,7 @@ func (g *granting) done(i int, ref *pb.LogRef, started tail.Started, err error) 
 	if g.sent || g.logs[i] != nil {
 		return
 	}
-	g.logs[i] = &pb.SubscribedLog{Log: ref, Last: uint64(started.Last), After: uint64(started.After)}
+	g.logs[i] = &pb.SubscribedLog{Log: ref, Last: uint64(started.Last), After: uint64(started.After), ReadSeq: uint64(started.Read)}
 	if err != nil {
 		g.logs[i].Error = session.EncodeError(err)
 	}

@@ -240,14 +240,17 @@ func (h *hosted) access(log state.LogKey, user wire.UserID) (tail.Grant, error) 
 		at, err := h.state.Last(log)
 		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
 	}
-	a, err := h.state.CanRead(log.App, log.Conversation, user)
+	a, read, err := h.state.CanFollow(log.App, log.Conversation, user)
 	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
 		return tail.Grant{Refusal: refused.Refusal}, nil
 	}
 	if err != nil {
 		return tail.Grant{}, err
 	}
-	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices, Present: a.Policy.Preset == state.PresetRoom}, nil
+	return tail.Grant{
+		Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Read: read,
+		Notices: a.Policy.Notices, Present: a.Policy.Preset == state.PresetRoom,
+	}, nil
 }
 
 func keyRange(slots wire.SlotRange) raftlog.KeyRange {

@@ -74,7 +74,7 @@ func (w *watcher) Deliver(b *tail.Batch) bool {
 }
 
 // DeliverCursor implements tail.Sink.
-func (w *watcher) DeliverCursor(tail.Cursor) {}
+func (w *watcher) DeliverCursor(tail.Cursor) bool { return true }
 
 // DeliverTransient implements tail.Sink.
 func (w *watcher) DeliverTransient(*tail.Transient) {}

@@ -62,7 +62,10 @@ func (c *client) causeOf(o state.Origin) uint64 {
 }
 
 // DeliverCursor implements tail.Sink.
-func (c *client) DeliverCursor(cursor tail.Cursor) { progress{c}.cursorMoved(cursor) }
+func (c *client) DeliverCursor(cursor tail.Cursor) bool {
+	progress{c}.cursorMoved(cursor)
+	return true
+}
 
 // DeliverTransient implements tail.Sink.
 func (c *client) DeliverTransient(t *tail.Transient) {

@@ -280,9 +280,11 @@ func (c *client) followAll(ctx context.Context, all []*followed) error {
 	for _, l := range fresh {
 		_, err := c.host().Follow(tail.Request{
 			Log: following{c}.logKey(l), User: c.user, After: l.upto, FromEnd: l.fromEnd, Sink: c, Set: &c.logs,
-			Done: func(_ tail.Started, err error) {
+			Done: func(at tail.Started, err error) {
 				if err != nil {
 					c.feed.drop(l)
+				} else {
+					progress{c}.readMeanwhile(l, at.Read)
 				}
 				started <- err
 			},

@@ -59,7 +59,7 @@ func (c progress) cursorMoved(m tail.Cursor) {
 		return
 	}
 	l.read = m.Read
-	if m.Read < l.seq || l.reading || l.seq == 0 || services(c).parted(l.id) {
+	if m.Read != l.seq || l.reading || l.seq == 0 || services(c).parted(l.id) { // past it, it has missed messages, too
 		c.run(func(ctx context.Context) { c.askUnread(ctx, []wire.ConversationID{l.id}) })
 		return
 	}
@@ -69,28 +69,52 @@ func (c progress) cursorMoved(m tail.Cursor) {
 	})}, true)
 }
 
-// askUnread asks what is unread in conversations, and pushes it.
+// readMeanwhile notes how far the user had read when the session began to follow a
+// conversation: further than it was told, if he read on another device since. It is
+// called with a lock of the edge held.
+func (c progress) readMeanwhile(l *followed, read wire.Seq) {
+	c.feed.turn.Lock()
+	told := l.seq > 0 && !c.socket.offline // else nothing was counted for it before
+	if !told {
+		l.read = max(l.read, read)
+	}
+	c.feed.turn.Unlock()
+	if told {
+		c.cursorMoved(tail.Cursor{Log: following(c).logKey(l), User: c.user, Read: read})
+	}
+}
+
+// askUnread asks what is unread in conversations, and pushes it: where a shard does
+// not answer, once it does, if ctx has not ended before.
 func (c progress) askUnread(ctx context.Context, ids []wire.ConversationID) {
 	if c.socket.offline {
 		return
 	}
 	ids = services(c).tellUnread(ctx, ids)
-	for try := 0; try < unreadTries && len(ids) > 0; try++ {
-		if try > 0 && clock.Sleep(ctx, time.Duration(try)*20*time.Millisecond) != nil {
-			return
-		}
+	for try := 1; len(ids) > 0; try++ {
 		states, err := following(c).sync(ctx, ids, ask.Sync{Unread: &ask.SyncUnread{}})
+		ids = c.placeEach(ids, states, try >= unreadTries)
+		pause := time.Duration(try) * 20 * time.Millisecond
 		if err != nil {
-			c.door().opts.Logger.Debug("a session was not told what is unread", "app", c.app, "error", err)
-			return
+			c.door().opts.Logger.Debug("a session is not told yet what is unread", "app", c.app, "error", err)
+			pause = resumePause
 		}
-		ids = ids[:0]
-		for i := range states {
-			if states[i].Refusal == state.None && !c.placeUnread(&states[i], try == unreadTries-1) {
-				ids = append(ids, states[i].Conversation)
-			}
+		if len(ids) > 0 && clock.Sleep(ctx, pause) != nil {
+			return
 		}
 	}
+}
+
+// placeEach pushes what is unread of conversations. It returns those that are to be
+// asked about again.
+func (c progress) placeEach(ids []wire.ConversationID, states []ask.State, last bool) []wire.ConversationID {
+	left := slices.Clone(ids)
+	for i := range states {
+		if s := &states[i]; s.Refusal != state.None || c.placeUnread(s, last) {
+			left = slices.DeleteFunc(left, func(id wire.ConversationID) bool { return id == s.Conversation })
+		}
+	}
+	return left
 }
 
 // placeUnread pushes what is unread of a conversation where it belongs: after

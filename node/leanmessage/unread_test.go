@@ -74,3 +74,37 @@ func TestLM086_UnreadHasItsPlace(t *testing.T) {
 	place(at+4, 4, 4, true) // a message that is for somebody else
 	next("", 4)
 }
+
+// TestLM086_ReadPastWhatIsPushed: where the user has read on while no hub said so,
+// he is told what is left, once the messages in between were pushed, and once the
+// shard answers.
+func TestLM086_ReadPastWhatIsPushed(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.app(&state.CreateConversation{ID: "tea", Preset: state.PresetBasic, Members: []wire.UserID{"tom", "jerry"}})
+	p := w.dial()
+	p.open("tom")
+	w.app(&state.SendMessage{Conversation: "tea", From: "jerry", Body: []byte("one")})
+	if m := p.next(); m.GetDirectMessage().GetMsg() != "one" {
+		t.Fatalf("there is %v, want the message", m)
+	}
+	c := w.session("tom")
+	l := c.feed.of("tea")
+	w.outage(true)
+	progress{c}.readMeanwhile(l, 3)
+	p.wantSilence() // two messages are not pushed, and how many more there are nobody says
+	for _, text := range []string{"two", "three", "four"} {
+		w.app(&state.SendMessage{Conversation: "tea", From: "jerry", Body: []byte(text)})
+		if m := p.next(); m.GetDirectMessage().GetMsg() != text {
+			t.Fatalf("there is %v, want %q", m, text)
+		}
+	}
+	w.app(&state.MoveCursors{Moves: []state.CursorMove{{Conversation: "tea", User: "tom", Read: 3}}})
+	p.wantSilence()
+	w.outage(false)
+	m := p.next()
+	if convs := m.GetUnreadMessage().GetConvs(); len(convs) != 1 || convs[0].GetUnread() != 1 {
+		t.Fatalf("there is %v, want one unread", m)
+	}
+	progress{c}.readMeanwhile(l, 3) // he knows
+	p.wantSilence()
+}

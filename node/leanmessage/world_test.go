@@ -110,14 +110,17 @@ func (w *world) access(log state.LogKey, user wire.UserID) (tail.Grant, error) {
 		at, err := w.st.Last(log)
 		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
 	}
-	a, err := w.st.CanRead(log.App, log.Conversation, user)
+	a, read, err := w.st.CanFollow(log.App, log.Conversation, user)
 	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
 		return tail.Grant{Refusal: refused.Refusal}, nil
 	}
 	if err != nil {
 		return tail.Grant{}, err
 	}
-	return tail.Grant{Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Notices: a.Policy.Notices, Present: !a.Policy.Members}, nil
+	return tail.Grant{
+		Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Read: read,
+		Notices: a.Policy.Notices, Present: !a.Policy.Members,
+	}, nil
 }
 
 // Shard implements tail.Dialer.

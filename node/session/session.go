@@ -405,10 +405,9 @@ func (s *Session) Deliver(b *tail.Batch) bool {
 }
 
 // DeliverCursor implements tail.Sink.
-func (s *Session) DeliverCursor(c tail.Cursor) {
-	if frame, err := native.EncodeCursor(c); err == nil {
-		s.push(frame, false)
-	}
+func (s *Session) DeliverCursor(c tail.Cursor) bool {
+	frame, err := native.EncodeCursor(c)
+	return err != nil || s.push(frame, false) // what has no form is taken
 }
 
 // DeliverTransient implements tail.Sink.

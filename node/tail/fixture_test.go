@@ -44,6 +44,7 @@ type fakeLog struct {
 	members map[wire.UserID]bool
 	floor   wire.Offset
 	policy  state.Policy
+	read    map[wire.UserID]wire.Seq
 	known   wire.Offset // what a stale state knows
 }
 
@@ -69,7 +70,7 @@ func (w *world) close() {
 }
 
 func (w *world) create(id wire.ConversationID, members ...wire.UserID) {
-	l := &fakeLog{members: map[wire.UserID]bool{}, policy: state.Policy{Members: true, Notices: true}}
+	l := &fakeLog{members: map[wire.UserID]bool{}, read: map[wire.UserID]wire.Seq{}, policy: state.Policy{Members: true, Notices: true}}
 	for _, m := range members {
 		l.members[m] = true
 	}
@@ -96,7 +97,7 @@ func (w *world) grant(log state.LogKey, user wire.UserID) Grant {
 	case !l.members[user]:
 		return Grant{Refusal: state.NotMember}
 	}
-	g := Grant{Last: wire.Offset(len(l.entries)), Floor: l.floor, Notices: l.policy.Notices, Present: !l.policy.Members}
+	g := Grant{Last: wire.Offset(len(l.entries)), Floor: l.floor, Read: l.read[user], Notices: l.policy.Notices, Present: !l.policy.Members}
 	if w.stale {
 		g.Last = l.known
 	}
@@ -124,6 +125,16 @@ func (w *world) apply(id wire.ConversationID, entries ...*state.Entry) state.App
 		a.Appended = append(a.Appended, state.Appended{Log: logOf(id), After: e.Offset - 1, Offset: e.Offset, Entry: e})
 	}
 	return a
+}
+
+// read moves a cursor, and tells the hub.
+func (w *world) read(user wire.UserID, seq wire.Seq) {
+	w.mu.Lock()
+	w.index++
+	w.logs[tea].read[user] = seq
+	a := state.Applied{Index: w.index, Cursors: []state.CursorMoved{{App: "app", Conversation: tea, User: user, Read: seq}}}
+	w.mu.Unlock()
+	w.tell(a)
 }
 
 func (w *world) tell(a state.Applied) { w.hub.Applied(a) }
@@ -296,7 +307,14 @@ func (r *reader) Deliver(b *Batch) bool {
 	return true
 }
 
-func (r *reader) DeliverCursor(c Cursor) { r.cursors = append(r.cursors, c) }
+func (r *reader) DeliverCursor(c Cursor) bool {
+	if r.full {
+		return false
+	}
+	r.cursors = append(r.cursors, c)
+	return true
+}
+
 func (r *reader) DeliverTransient(one *Transient) {
 	r.transients = append(r.transients, string(one.Message.Body))
 }

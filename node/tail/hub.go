@@ -27,6 +27,7 @@ type Grant struct {
 	Last    wire.Offset // the log's last offset
 	Floor   wire.Offset // entries up to it are not kept
 	From    wire.Offset // the user sees entries past it
+	Read    wire.Seq    // the last message that the user has read
 	Notices bool        // members are told who comes and goes
 	Present bool        // who follows is counted
 }
@@ -261,7 +262,8 @@ func (h *Hub) register(f *feed, g register) error {
 		h.note(f, g.log)
 	}
 	record := answer{
-		id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, notices: grant.Notices, present: grant.Present,
+		id: g.id, refusal: grant.Refusal, last: grant.Last, floor: grant.Floor, from: grant.From, read: grant.Read,
+		notices: grant.Notices, present: grant.Present,
 	}.append(nil)
 	h.mu.Lock()
 	f.add(record)

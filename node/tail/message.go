@@ -12,7 +12,7 @@ import (
 
 // openVersion is the first byte of what opens a stream. It changes with the
 // records: a hub refuses an edge that would not read what it says.
-const openVersion = 3
+const openVersion = 4
 
 // Records from an edge to a hub. A message holds one or more.
 //
@@ -35,7 +35,7 @@ const (
 // interests up to the raft index is sent with it.
 //
 //	push      | 1 | log | after | count | (origin | length, entry) ... |   all entries in (after, after + count]
-//	answer    | 2 | id | refusal, 1 | last | floor | from | flags, 1 |
+//	answer    | 2 | id | refusal, 1 | last | floor | from | read | flags, 1 |
 //	cursor    | 3 | log | user | read | read stamp | delivered | delivered stamp | receipts, 1 | origin | count | asked ... |
 //	transient | 4 | log | origin | length, message |
 //	will      | 5 | log | number | length, message |
@@ -72,7 +72,7 @@ var errBadMessage = errors.New("tail: malformed message")
 
 // EncodeOpen makes the body that opens a stream to a shard's hub:
 //
-//	| version 3 | shard, 4 | place |
+//	| version 4 | shard, 4 | place |
 //
 // The place names one life of the edge: a node that starts again is another one.
 func EncodeOpen(s wire.ShardID, place string) []byte {
@@ -200,6 +200,7 @@ type answer struct {
 	last    wire.Offset // the log's last offset
 	floor   wire.Offset // entries up to it are not kept
 	from    wire.Offset // the user sees entries past it
+	read    wire.Seq    // the last message that he has read
 	notices bool        // members are told who comes and goes
 	present bool        // the hub counts who follows
 }
@@ -223,13 +224,14 @@ func (a answer) append(b []byte) []byte {
 	b = bin.AppendUvarint(b, uint64(a.last))
 	b = bin.AppendUvarint(b, uint64(a.floor))
 	b = bin.AppendUvarint(b, uint64(a.from))
+	b = bin.AppendUvarint(b, uint64(a.read))
 	return append(b, flags)
 }
 
 func readAnswer(r *bin.Reader) answer {
 	a := answer{
 		id: r.Uvarint(), refusal: state.Refusal(r.Byte()), last: wire.Offset(r.Uvarint()),
-		floor: wire.Offset(r.Uvarint()), from: wire.Offset(r.Uvarint()),
+		floor: wire.Offset(r.Uvarint()), from: wire.Offset(r.Uvarint()), read: wire.Seq(r.Uvarint()),
 	}
 	flags := r.Byte()
 	if flags >= answerFlagsEnd {

@@ -58,7 +58,7 @@ func hubMessage() []byte {
 	first, second := said("hi", "ben"), removed("eve")
 	first.Offset, second.Offset = 5, 6
 	b = appendPush(b, logOf(tea), 4, []encodedEntry{{origin: origin, entry: encode(first)}, encoded(second)})
-	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true, present: true}.append(b)
+	b = answer{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, read: 7, notices: true, present: true}.append(b)
 	b = cursor{log: logOf(tea), moved: moved, receipts: true}.append(b)
 	b = appendTransient(b, logOf(tea), origin, EncodeTransient(nil, typing))
 	return appendWill(b, logOf(tea), 70000, EncodeTransient(nil, typing))
@@ -75,7 +75,7 @@ func TestMessageRoundTrip(t *testing.T) {
 	if len(got.Pushes) != 1 || len(got.Pushes[0].entries) != 2 || got.Pushes[0].after != 4 || string(got.Pushes[0].entries[0].Message.Body) != "hi" {
 		t.Errorf("pushes %+v", got.Pushes)
 	}
-	want := []answer{{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, notices: true, present: true}}
+	want := []answer{{id: 3, refusal: state.NotMember, last: 9, floor: 2, from: 1, read: 7, notices: true, present: true}}
 	if d := cmp.Diff(want, got.Answers, cmp.AllowUnexported(answer{})); d != "" {
 		t.Error(d)
 	}

@@ -66,7 +66,7 @@ func offsets(entries []*state.Entry) string {
 	return text
 }
 
-func (f *follower) DeliverCursor(Cursor) {}
+func (f *follower) DeliverCursor(Cursor) bool { return true }
 
 // DeliverTransient checks that nobody is told who was removed before.
 func (f *follower) DeliverTransient(*Transient) {

@@ -243,6 +243,7 @@ func (l *lockedTail) answered(a answer) {
 		t.endLocked(sub, sub.sent)
 	case !mutant.On(mutant.NoCatchUp): // a planted bug, see package mutant
 		t.lateLocked(sub)
+		sub.tellRead(max(a.read, w.read))
 		sub.tellMissed(w.willed)
 	}
 	if a.present && sub.status == active {
@@ -296,8 +297,8 @@ func (t *shardTail) startLocked(sub *Subscription, w *wait, a answer) {
 		return
 	}
 	sub.status, sub.sent = active, max(after, a.from)
-	sub.seen = sub.sent
-	w.done(Started{Last: a.last, After: sub.sent}, nil)
+	sub.seen, sub.read = sub.sent, max(a.read, w.read)
+	w.done(Started{Last: a.last, After: sub.sent, Read: sub.read}, nil)
 	t.lateLocked(sub)
 }
 
@@ -322,9 +323,31 @@ func (l *lockedTail) cursorMoved(c cursor) {
 	}
 	c.moved.Log = f.log
 	for _, sub := range f.subs {
-		if sub.follows() && (c.receipts || sub.set.user == c.moved.User) {
+		switch own := sub.set.user == c.moved.User; {
+		case own && sub.waiting != nil:
+			sub.waiting.read = max(sub.waiting.read, c.moved.Read)
+		case own && sub.follows():
+			sub.read = max(sub.read, c.moved.Read)
+			sub.unread = !sub.set.sink.DeliverCursor(c.moved)
+		case c.receipts && sub.follows():
 			sub.set.sink.DeliverCursor(c.moved)
 		}
+	}
+}
+
+// tellRead tells the sink how far its user has read, if it is further than the
+// sink was told: while there was no stream he may have read elsewhere.
+func (s *Subscription) tellRead(read wire.Seq) {
+	if read > s.read {
+		s.read = read
+		s.deliverRead()
+	}
+}
+
+func (s *Subscription) deliverRead() {
+	s.unread = !s.set.sink.DeliverCursor(Cursor{Log: s.follow.log, User: s.set.user, Read: s.read})
+	if s.unread {
+		s.set.sink.Late()
 	}
 }
 
@@ -346,7 +369,13 @@ func (l *lockedTail) transient(one Transient) {
 func (t *shardTail) catchUp(sub *Subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !sub.behind || sub.status != active {
+	if sub.status != active {
+		return
+	}
+	if sub.unread {
+		sub.deliverRead()
+	}
+	if !sub.behind {
 		return
 	}
 	f := sub.follow

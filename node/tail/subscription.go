@@ -16,8 +16,10 @@ type Sink interface {
 	// has taken nothing, and calls Set.CatchUp once there is room. A batch that
 	// says "ended" is small and always taken.
 	Deliver(b *Batch) bool
-	// DeliverCursor and DeliverTransient queue what may be dropped.
-	DeliverCursor(c Cursor)
+	// DeliverCursor queues a cursor, or returns false when there is no room. The
+	// reader's own is delivered again once there is; another's is lost.
+	DeliverCursor(c Cursor) bool
+	// DeliverTransient queues what may be dropped.
 	DeliverTransient(t *Transient)
 	// Late makes the sink call Set.CatchUp soon.
 	Late()
@@ -70,9 +72,11 @@ type Subscription struct {
 	sent    wire.Offset // what the sink has been told of
 	seen    wire.Offset // at or past sent: what lies between is not for the reader
 	granted wire.Offset // the state has said at this offset that the user may
+	read    wire.Seq    // how far the user has read, as far as the edge knows
 	waiting *wait       // the registration without an answer
 	status  status      // what becomes of it
 	behind  bool        // the sink is to be told "behind"
+	unread  bool        // the sink is to be told read
 	counted bool        // among those present
 }
 
@@ -91,6 +95,7 @@ type wait struct {
 	after   wire.Offset // where to begin
 	fromEnd bool        // or at the log's end
 	removed wire.Offset // a push has removed the user at this offset
+	read    wire.Seq    // how far a push said that the user has read
 	doubted bool        // the log ended before it, and the hub is asked again
 	willed  uint64      // of one that was granted before: up to which will it was told
 	done    func(Started, error)
@@ -100,6 +105,7 @@ type wait struct {
 type Started struct {
 	Last  wire.Offset // the log's last offset
 	After wire.Offset // what follows this is told
+	Read  wire.Seq    // the last message that the user has read; whenever he reads on is told
 }
 
 // Log returns the log that is followed.

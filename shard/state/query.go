@@ -121,6 +121,23 @@ func (s *Queries) CanRead(app wire.AppID, id wire.ConversationID, user wire.User
 	return a, v.close()
 }
 
+// CanFollow is CanRead, with the last message that the user has read.
+func (s *Queries) CanFollow(app wire.AppID, id wire.ConversationID, user wire.UserID) (Access, wire.Seq, error) {
+	v, err := s.view()
+	if err != nil {
+		return Access{}, 0, err
+	}
+	c, a, refused := access(v, conversationScope(app, id), user)
+	if refused != nil {
+		return Access{}, 0, closeRefused(v, refused)
+	}
+	var read wire.Seq
+	if user != "" && a.Policy.Members {
+		read = loadCursor(v, c.scope, user).Read
+	}
+	return a, read, v.close()
+}
+
 // reading is a conversation as a query reads it, with its log.
 type reading struct {
 	*conversation

@@ -5176,9 +5176,10 @@ func (x *Subscribed) GetLogs() []*SubscribedLog {
 type SubscribedLog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Log           *LogRef                `protobuf:"bytes,1,opt,name=log,proto3" json:"log,omitempty"`
-	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`  // "start_over": the position is not kept any more, or was never given out: read the present state
-	Last          uint64                 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`   // the log's last offset
-	After         uint64                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"` // where pushes begin
+	Error         *Error                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`                     // "start_over": the position is not kept any more, or was never given out: read the present state
+	Last          uint64                 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`                      // the log's last offset
+	After         uint64                 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`                    // where pushes begin
+	ReadSeq       uint64                 `protobuf:"varint,5,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"` // how far the user has read; whenever he reads on is pushed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5237,6 +5238,13 @@ func (x *SubscribedLog) GetLast() uint64 {
 func (x *SubscribedLog) GetAfter() uint64 {
 	if x != nil {
 		return x.After
+	}
+	return 0
+}
+
+func (x *SubscribedLog) GetReadSeq() uint64 {
+	if x != nil {
+		return x.ReadSeq
 	}
 	return 0
 }
@@ -5808,12 +5816,13 @@ const file_wire_quorate_proto_rawDesc = "" +
 	"\bfrom_end\x18\x03 \x01(\bR\afromEnd\";\n" +
 	"\n" +
 	"Subscribed\x12-\n" +
-	"\x04logs\x18\x01 \x03(\v2\x19.quorate.v1.SubscribedLogR\x04logs\"\x88\x01\n" +
+	"\x04logs\x18\x01 \x03(\v2\x19.quorate.v1.SubscribedLogR\x04logs\"\xa3\x01\n" +
 	"\rSubscribedLog\x12$\n" +
 	"\x03log\x18\x01 \x01(\v2\x12.quorate.v1.LogRefR\x03log\x12'\n" +
 	"\x05error\x18\x02 \x01(\v2\x11.quorate.v1.ErrorR\x05error\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05after\x18\x04 \x01(\x04R\x05after\"5\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\x12\x19\n" +
+	"\bread_seq\x18\x05 \x01(\x04R\areadSeq\"5\n" +
 	"\vUnsubscribe\x12&\n" +
 	"\x04logs\x18\x01 \x03(\v2\x12.quorate.v1.LogRefR\x04logs\"/\n" +
 	"\tEnterRoom\x12\"\n" +
