@@ -22,7 +22,7 @@ var floors = map[string]int{
 	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "shard/jsonop": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
 	"wire": 1, "raftlog": 1,
 	"raftnet": 2, "shard/state": 2, "transport": 2,
-	"shard": 3, "cluster": 3, "transport/mux": 3, "node/where": 3, "node/leandoc": 3,
+	"shard": 3, "shard/state/statetest": 3, "cluster": 3, "transport/mux": 3, "node/where": 3, "node/leandoc": 3,
 	"client": 4, "node/auth": 4, "node/route": 4, "node/tail": 4, "node/leansign": 4, "node/columns": 4,
 	"node/native": 5, "node/ask": 5,
 	"node/session": 6, "node/door": 6,
@@ -40,7 +40,7 @@ var floors = map[string]int{
 var landlords = map[string][]string{
 	"github.com/hashicorp/raft":         {"raftlog", "raftnet", "shard", "cluster"},
 	"github.com/hashicorp/raft-boltdb":  {"cluster"},
-	"github.com/cockroachdb/pebble":     {"raftlog", "shard", "shard/state", "node"},
+	"github.com/cockroachdb/pebble":     {"raftlog", "shard", "shard/state", "shard/state/statetest", "node"},
 	"github.com/hashicorp/memberlist":   {"cluster"},
 	"github.com/quic-go/quic-go":        {"transport"},
 	"github.com/gorilla/websocket":      {"transport"},

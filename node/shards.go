@@ -233,24 +233,7 @@ func (h *hosted) lead(leads bool) {
 
 // access says whether a user may follow a log, and from where.
 func (h *hosted) access(log state.LogKey, user wire.UserID) (tail.Grant, error) {
-	if log.Conversation == "" {
-		if user != log.User {
-			return tail.Grant{Refusal: state.Forbidden}, nil
-		}
-		at, err := h.state.Last(log)
-		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
-	}
-	a, read, err := h.state.CanFollow(log.App, log.Conversation, user)
-	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
-		return tail.Grant{Refusal: refused.Refusal}, nil
-	}
-	if err != nil {
-		return tail.Grant{}, err
-	}
-	return tail.Grant{
-		Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Read: read,
-		Notices: a.Policy.Notices, Present: a.Policy.Preset == state.PresetRoom,
-	}, nil
+	return tail.GrantOf(&h.state.Queries, log, user)
 }
 
 func keyRange(slots wire.SlotRange) raftlog.KeyRange {

@@ -48,10 +48,10 @@ func TestNobodyWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Execute(t.Context(), Source{State: w.st}, "app", c.user, question); err != nil {
+		if _, err := Execute(t.Context(), Source{State: w.st.State}, "app", c.user, question); err != nil {
 			t.Fatalf("%s: %v", question, err)
 		}
-		_, err = Execute(&patience{t.Context(), 0}, Source{State: w.st}, "app", c.user, question)
+		_, err = Execute(&patience{t.Context(), 0}, Source{State: w.st.State}, "app", c.user, question)
 		if wire.CodeOf(err) != wire.CodeUnavailable || !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", question, err)
 		}
@@ -63,15 +63,15 @@ func TestASearchEndsOnItsWay(t *testing.T) {
 	for i := range 50 {
 		w.do("ann", &state.CreateConversation{ID: wire.ConversationID(fmt.Sprint("c", i)), Preset: state.PresetBasic, Name: "tea"})
 	}
-	index := columns.New(w.st)
+	index := columns.New(w.st.State)
 	t.Cleanup(index.Close)
 	find := &Find{All: true, Limit: 50, Where: json.RawMessage(`{"name":"tea"}`)}
 	for _, x := range []*columns.Index{nil, index, index} {
-		f := finder{executor: executor{ctx: &patience{t.Context(), 20}, st: w.st, columns: x, app: "app", user: "ann"}, q: find}
+		f := finder{executor: executor{ctx: &patience{t.Context(), 20}, st: w.st.State, columns: x, app: "app", user: "ann"}, q: find}
 		if _, err := f.ask(); wire.CodeOf(err) != wire.CodeUnavailable || f.looked != 20 {
 			t.Errorf("it has looked at %d: %v", f.looked, err)
 		}
-		f = finder{executor: executor{ctx: &patience{t.Context(), 60}, st: w.st, columns: x, app: "app", user: "ann"}, q: find}
+		f = finder{executor: executor{ctx: &patience{t.Context(), 60}, st: w.st.State, columns: x, app: "app", user: "ann"}, q: find}
 		if _, err := f.ask(); wire.CodeOf(err) != wire.CodeUnavailable || f.looked != 50 {
 			t.Errorf("with all found, it has looked at %d: %v", f.looked, err)
 		}

@@ -81,7 +81,7 @@ func TestFindByColumns(t *testing.T) {
 			w.do("ann", &state.SendMessage{Conversation: wire.ConversationID(fmt.Sprint("c", i)), Body: []byte("hello")})
 		}
 	}
-	index := columns.New(w.st)
+	index := columns.New(w.st.State)
 	t.Cleanup(index.Close)
 	for _, find := range []Find{
 		{Limit: 10},
@@ -105,7 +105,7 @@ func TestFindByColumns(t *testing.T) {
 			}
 			index.Await()
 		}
-		f := finder{executor: executor{ctx: t.Context(), st: w.st, columns: index, app: "app", user: "ann"}, q: &find}
+		f := finder{executor: executor{ctx: t.Context(), st: w.st.State, columns: index, app: "app", user: "ann"}, q: &find}
 		most := 100
 		if find.Sort == "lm" || find.Where != nil && find.Where[2] == 'm' {
 			most = 310 // most have no last message, and the index does not know of members
@@ -231,7 +231,7 @@ func BenchmarkFind(b *testing.B) {
 			Properties: []state.Property{{Name: "attr", Value: fmt.Appendf(nil, `{"kind":"k%d","text":"%s"}`, i%400, strings.Repeat("x", 100))}},
 		})
 	}
-	index := columns.New(w.st)
+	index := columns.New(w.st.State)
 	b.Cleanup(index.Close)
 	for name, find := range map[string]Find{
 		"value": {All: true, Limit: 10, Where: json.RawMessage(`{"attr.kind":"k7"}`)},

@@ -2,47 +2,28 @@ package ask
 
 import (
 	"encoding/json"
-	"fmt"
 	"testing"
-
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/quorate/quorate/node/columns"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 )
 
-// quiet is a Pebble logger that says nothing unless it is the end.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-
 // world is a real state that a test changes and asks.
 type world struct {
-	t     testing.TB
-	st    *state.State
-	x     *columns.Index // nil: searches go through all
-	index uint64
-	now   int64 // milliseconds; a command's stamp
+	t   testing.TB
+	st  *statetest.State
+	x   *columns.Index // nil: searches go through all
+	now int64          // milliseconds; a command's stamp
 }
 
 const began = 1_700_000_000_000
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
 	w := &world{t: t, now: began}
-	w.st, err = state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{Applied: w.applied})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.st = statetest.Open(t, state.Options{Applied: w.applied})
 	return w
 }
 
@@ -62,16 +43,7 @@ func (w *world) do(actor wire.UserID, c state.Command) state.Result {
 // same applies a command at the time of the last one.
 func (w *world) same(actor wire.UserID, c state.Command) state.Result {
 	w.t.Helper()
-	w.index++
-	encoded := state.EncodeCommand(nil, state.Header{App: "app", Actor: actor}, c)
-	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: state.AppendEntry(nil, w.now, [][]byte{encoded})}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if r := results[0][0]; r.Refusal != state.None {
-		w.t.Fatalf("%T: %v", c, r.Refusal)
-	}
-	return results[0][0]
+	return w.st.MustDo(w.t, w.now, state.Header{App: "app", Actor: actor}, c)
 }
 
 // ask asks as a user, in the encoded form that nodes exchange.
@@ -81,7 +53,7 @@ func (w *world) ask(user wire.UserID, r *Request) (*Answer, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	b, err := Execute(w.t.Context(), Source{State: w.st, Columns: w.x}, "app", user, question)
+	b, err := Execute(w.t.Context(), Source{State: w.st.State, Columns: w.x}, "app", user, question)
 	if err != nil {
 		return nil, err
 	}

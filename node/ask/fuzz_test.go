@@ -36,7 +36,7 @@ func FuzzExecute(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		answer, err := Execute(t.Context(), Source{State: w.st}, "app", "eve", b)
+		answer, err := Execute(t.Context(), Source{State: w.st.State}, "app", "eve", b)
 		if err != nil {
 			return
 		}

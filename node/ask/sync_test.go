@@ -265,7 +265,7 @@ func TestForms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := Execute(t.Context(), Source{State: w.st}, "app", "ann", question)
+		answer, err := Execute(t.Context(), Source{State: w.st.State}, "app", "ann", question)
 		fmt.Fprintf(&out, "%s\n\t%s %v\n", question, answer, err)
 	}
 	golden.Check(t, "forms", out.String())

@@ -8,28 +8,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/quorate/quorate/node/leandoc"
 	"github.com/quorate/quorate/node/where"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 )
-
-// quiet is a Pebble logger that says nothing unless it is the end.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
 
 // world is a state with an index of it.
 type world struct {
 	t     testing.TB
-	st    *state.State
+	st    *statetest.State
 	x     *Index
-	index uint64
+	count int64 // of commands
 	now   int64
 	made  int
 	alive []wire.ConversationID
@@ -37,36 +28,19 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &world{t: t, now: 1_700_000_000_000}
-	w.st, err = state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{Applied: func(a state.Applied) { w.x.Applied(a) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.x = New(w.st)
-	t.Cleanup(func() {
-		w.x.Close()
-		_ = db.Close()
-	})
+	w.st = statetest.Open(t, state.Options{Applied: func(a state.Applied) { w.x.Applied(a) }})
+	w.x = New(w.st.State)
+	t.Cleanup(w.x.Close)
 	return w
 }
 
 // do applies a command; some come at one time.
 func (w *world) do(c state.Command) {
 	w.t.Helper()
-	w.index++
-	w.now += int64(w.index % 3)
-	encoded := state.EncodeCommand(nil, state.Header{App: "app", Actor: "ann"}, c)
-	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: state.AppendEntry(nil, w.now, [][]byte{encoded})}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if r := results[0][0]; r.Refusal != state.None {
-		w.t.Fatalf("%T: %v", c, r.Refusal)
-	}
+	w.count++
+	w.now += w.count % 3
+	w.st.MustDo(w.t, w.now, state.Header{App: "app", Actor: "ann"}, c)
 }
 
 func properties(r *rand.Rand) []state.Property {

@@ -9,12 +9,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -25,8 +24,7 @@ type oneShard struct {
 	t testing.TB
 
 	mu      sync.Mutex
-	st      *state.State
-	index   uint64
+	st      *statetest.State
 	now     int64 // milliseconds; each command is a second later
 	still   bool  // but not now
 	signals []Signal
@@ -40,41 +38,19 @@ const (
 
 func newShard(t testing.TB) *oneShard {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	st, err := state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &oneShard{t: t, st: st, now: began}
+	s := &oneShard{t: t, st: statetest.Open(t, state.Options{}), now: began}
 	s.do("", &state.CreateConversation{ID: service, Preset: state.PresetSystem, Name: "news"})
 	return s
 }
-
-// quiet is a Pebble logger that says nothing unless it is the end.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
 
 // Change implements Log.
 func (s *oneShard) Change(_ context.Context, h state.Header, c state.Command) (state.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.index++
 	if !s.still {
 		s.now += 1000
 	}
-	encoded := state.EncodeCommand(nil, h, c)
-	results, err := s.st.Apply([]state.LogEntry{{Index: s.index, Term: 1, Data: state.AppendEntry(nil, s.now, [][]byte{encoded})}})
-	if err != nil {
-		return state.Result{}, err
-	}
-	return results[0][0], nil
+	return s.st.Do(s.now, h, c)
 }
 
 // Ask implements Log, in the encoded form that nodes exchange.
@@ -83,7 +59,7 @@ func (s *oneShard) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ 
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ctx, ask.Source{State: s.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: s.st.State}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

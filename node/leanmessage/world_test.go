@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,14 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -34,7 +31,7 @@ const (
 type world struct {
 	t      testing.TB
 	door   *Door
-	st     *state.State
+	st     *statetest.State
 	hub    *tail.Hub
 	edge   *tail.Edge
 	tasks  sync.WaitGroup
@@ -43,7 +40,6 @@ type world struct {
 	hubs   sync.WaitGroup
 
 	apply sync.Mutex // held while a command is applied
-	index uint64
 
 	mu       sync.Mutex
 	ahead    time.Duration // of the clock
@@ -56,13 +52,6 @@ type world struct {
 	streams  []*pipe
 }
 
-// quiet is a Pebble logger that says nothing unless it is the end.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-
 // newWorld opens a world, whose door has the options. The settings of its app are
 // without the prefix of their names.
 func newWorld(t testing.TB, opts Options, settings ...string) *world {
@@ -74,15 +63,8 @@ func newWorld(t testing.TB, opts Options, settings ...string) *world {
 	}
 	var cancel context.CancelFunc
 	w.ctx, cancel = context.WithCancel(context.Background())
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w.hub = tail.NewHub(w.access)
-	w.st, err = state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{Applied: w.hub.Applied})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.st = statetest.Open(t, state.Options{Applied: w.hub.Applied})
 	w.hub.Lead(true)
 	w.edge = tail.NewEdge(w, tail.Options{})
 	w.door = New(w, opts)
@@ -99,28 +81,13 @@ func newWorld(t testing.TB, opts Options, settings ...string) *world {
 		w.edge.Close()
 		w.hub.Lead(false)
 		w.hubs.Wait()
-		_ = db.Close()
 	})
 	return w
 }
 
 // access is as a node's.
 func (w *world) access(log state.LogKey, user wire.UserID) (tail.Grant, error) {
-	if log.Conversation == "" {
-		at, err := w.st.Last(log)
-		return tail.Grant{Last: at.Last, Floor: at.Floor, Notices: true}, err
-	}
-	a, read, err := w.st.CanFollow(log.App, log.Conversation, user)
-	if refused, ok := errors.AsType[*state.RefusedError](err); ok {
-		return tail.Grant{Refusal: refused.Refusal}, nil
-	}
-	if err != nil {
-		return tail.Grant{}, err
-	}
-	return tail.Grant{
-		Last: a.Last, Floor: a.Floor, From: max(a.First, 1) - 1, Read: read,
-		Notices: a.Policy.Notices, Present: !a.Policy.Members,
-	}, nil
+	return tail.GrantOf(&w.st.Queries, log, user)
 }
 
 // Shard implements tail.Dialer.
@@ -265,12 +232,7 @@ func (w *world) applyLocked(h state.Header, c state.Command) (state.Result, erro
 	if err := state.CheckCommand(encoded); err != nil {
 		return state.Result{}, wire.Errorf(wire.CodeInvalid, "", "%v", err)
 	}
-	w.index++
-	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: state.AppendEntry(nil, w.Millis(), [][]byte{encoded})}})
-	if err != nil {
-		return state.Result{}, err
-	}
-	return results[0][0], nil
+	return w.st.DoEncoded(w.Millis(), encoded)
 }
 
 // app does something as the app.
@@ -313,7 +275,7 @@ func (w *world) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ str
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ctx, ask.Source{State: w.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: w.st.State}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -11,14 +11,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/node/door"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -30,18 +28,10 @@ const (
 	began = 1_700_000_000_000
 )
 
-// logger is a Pebble logger that says nothing unless it is the end.
-type logger struct{}
-
-func (logger) Infof(string, ...any)           {}
-func (logger) Errorf(string, ...any)          {}
-func (logger) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-
 // world is a host with one shard: a real state, changed without raft.
 type world struct {
 	t       *testing.T
-	st      *state.State
-	index   uint64
+	st      *statetest.State
 	now     int64
 	app     cluster.App
 	online  []wire.UserID
@@ -56,17 +46,8 @@ var _ Host = (*world)(nil)
 
 func newWorld(t *testing.T, settings ...string) *world {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: logger{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	st, err := state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &world{
-		t: t, st: st, now: began, app: cluster.App{ID: testApp, Key: testKey, MasterKey: testMaster, Settings: map[string]string{}},
+		t: t, st: statetest.Open(t, state.Options{}), now: began, app: cluster.App{ID: testApp, Key: testKey, MasterKey: testMaster, Settings: map[string]string{}},
 		present: map[wire.ConversationID][]wire.UserID{},
 	}
 	for _, s := range settings {
@@ -83,13 +64,11 @@ func newWorld(t *testing.T, settings ...string) *world {
 // apply applies a command a second after the last one, and tells other slots.
 func (w *world) apply(h state.Header, c state.Command) state.Result {
 	w.now += 1000
-	w.index++
-	data := state.AppendEntry(nil, w.now, [][]byte{state.EncodeCommand(nil, h, c)})
-	results, err := w.st.Apply([]state.LogEntry{{Index: w.index, Term: 1, Data: data}})
+	r, err := w.st.Do(w.now, h, c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return results[0][0]
+	return r
 }
 
 func (w *world) deliver() {
@@ -149,7 +128,7 @@ func (w *world) Ask(ctx context.Context, app wire.AppID, user wire.UserID, _ str
 	if err != nil {
 		return nil, err
 	}
-	b, err := ask.Execute(ctx, ask.Source{State: w.st}, app, user, question)
+	b, err := ask.Execute(ctx, ask.Source{State: w.st.State}, app, user, question)
 	if err != nil {
 		return nil, err
 	}

@@ -6,48 +6,23 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/golden"
 	"github.com/quorate/quorate/node/tail"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/shard/state/statetest"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
 
-// quiet is a Pebble logger that says nothing unless it is the end.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, a ...any) { panic(fmt.Sprintf(format, a...)) }
-
 // smallState is a real state in which ann, ben and eve have talked.
 func smallState(t testing.TB) *state.State {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	st, err := state.Open(db, wire.SlotRange{Last: wire.Slots - 1}, state.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	index := uint64(0)
+	st, now := statetest.Open(t, state.Options{}), int64(1_700_000_000_000)
 	do := func(actor wire.UserID, c state.Command) state.Result {
-		index++
-		encoded := state.EncodeCommand(nil, state.Header{App: "app", Actor: actor}, c)
-		results, err := st.Apply([]state.LogEntry{{Index: index, Term: 1, Data: state.AppendEntry(nil, 1_700_000_000_000+int64(index)*1000, [][]byte{encoded})}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r := results[0][0]; r.Refusal != state.None {
-			t.Fatalf("%T: %v", c, r.Refusal)
-		}
-		return results[0][0]
+		now += 1000
+		return st.MustDo(t, now, state.Header{App: "app", Actor: actor}, c)
 	}
 	do("ann", &state.CreateConversation{
 		ID: "tea", Preset: state.PresetBasic, Name: "Tea", Members: []wire.UserID{"ben", "eve"},
@@ -64,7 +39,7 @@ func smallState(t testing.TB) *state.State {
 	do("", &state.MoveCursors{Moves: []state.CursorMove{{Conversation: "tea", User: "ben", Read: 1, Delivered: 2}}})
 	do("ann", &state.BlockConversation{User: "ann", Conversation: "coffee"})
 	do("ann", &state.Login{User: "ann", Tag: "phone", Session: "s1", Node: "n1", Device: "d1"})
-	return st
+	return st.State
 }
 
 // queries has every request that changes nothing.

@@ -21,20 +21,6 @@ type Stream interface {
 	Close() error
 }
 
-// Grant is what the state says of a user and a log.
-type Grant struct {
-	Refusal state.Refusal
-	Last    wire.Offset // the log's last offset
-	Floor   wire.Offset // entries up to it are not kept
-	From    wire.Offset // the user sees entries past it
-	Read    wire.Seq    // the last message that the user has read
-	Notices bool        // members are told who comes and goes
-	Present bool        // who follows is counted
-}
-
-// Access asks the state of a hub's replica whether a user may follow a log.
-type Access func(log state.LogKey, user wire.UserID) (Grant, error)
-
 // markEvery is how often a hub says how far it has sent everything, when it has
 // nothing else to say.
 const markEvery = time.Second
