@@ -131,8 +131,11 @@ func (c services) tellUnread(ctx context.Context, ids []wire.ConversationID) []w
 	if len(of) == 0 {
 		return others
 	}
-	if err := c.pushUnread(ctx, of); err != nil {
-		c.door().opts.Logger.Debug("a session was not told what is unread of services", "app", c.app, "error", err)
+	for err := c.pushUnread(ctx, of); err != nil; err = c.pushUnread(ctx, of) {
+		c.door().opts.Logger.Debug("a session is not told yet what is unread of services", "app", c.app, "error", err)
+		if clock.Sleep(ctx, resumePause) != nil {
+			break
+		}
 	}
 	return others
 }

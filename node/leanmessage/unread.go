@@ -119,12 +119,16 @@ func (c progress) placeEach(ids []wire.ConversationID, states []ask.State, last 
 
 // placeUnread pushes what is unread of a conversation where it belongs: after
 // what it knows of, and before what it does not. It returns false if the session
-// was pushed more already, and then it is to be asked again.
+// was pushed more already, or told that he has read more, and then it is to be asked
+// again.
 func (c progress) placeUnread(s *ask.State, last bool) bool {
 	push := c.unreadPush(unreadTuple(s, c.tenant().settings.Limit.UnreadMessages))
 	c.feed.turn.Lock()
 	defer c.feed.turn.Unlock()
 	l := c.feed.of(s.Conversation)
+	if l != nil && s.Read < l.read && !last {
+		return false // it was asked before the user read on, and overtaken by the next answer
+	}
 	if l == nil || last || s.Seq == l.seq && !l.reading {
 		c.send([]outgoing{push}, true)
 		return true

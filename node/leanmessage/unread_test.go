@@ -107,4 +107,9 @@ func TestLM086_ReadPastWhatIsPushed(t *testing.T) {
 	}
 	progress{c}.readMeanwhile(l, 3) // he knows
 	p.wantSilence()
+	old := &ask.State{Conversation: "tea", Preset: state.PresetBasic, Offset: l.upto, Seq: 4, Read: 1, Unread: 3}
+	if (progress{c}).placeUnread(old, false) {
+		t.Error("an answer from before he has read on is pushed after the one from then")
+	}
+	p.wantSilence()
 }
