@@ -5,10 +5,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/node"
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestDraw: every session follows as many conversations as it should, and each
@@ -45,7 +45,7 @@ func TestDraw(t *testing.T) {
 // TestQuiet: the nodes are measured only when they have applied nothing for a
 // while, and processor time is what they used between two looks.
 func TestQuiet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		looks := 0
 		r := &connectionsRun{Connections: Connections{Settle: 5 * time.Second, Idle: 10 * time.Second}}
 		r.target.Memory = func(context.Context) ([]node.Memory, error) {

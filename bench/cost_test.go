@@ -4,17 +4,17 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/histogram"
 	"github.com/quorate/quorate/node"
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestCost: what all nodes have used between the two looks is shared among the
 // messages.
 func TestCost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		looks := 0.0
 		target := Target{Usage: func(context.Context) ([]node.Usage, error) {
 			looks++

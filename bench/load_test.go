@@ -5,10 +5,10 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/histogram"
+	"github.com/quorate/quorate/virtual"
 )
 
 // near tells whether a percentile is a duration, as exactly as buckets tell it.
@@ -27,7 +27,7 @@ func answerAfter(d time.Duration) work {
 // TestOpenLoad: work is due at its times whatever the answers do, over all lanes
 // together, and only what is due in the measured time is measured.
 func TestOpenLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		start := time.Now()
 		var all atomic.Int64
 		l := Load{Rate: 100, Limit: 1000, Warmup: time.Second, Duration: 2 * time.Second}
@@ -51,7 +51,7 @@ func TestOpenLoad(t *testing.T) {
 // TestStandstill: while nothing is answered work goes on being due, and each piece
 // has waited since then.
 func TestStandstill(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		start := time.Now()
 		l := Load{Rate: 100, Limit: 1000, Duration: time.Second}
 		o := l.run(t.Context(), 1, answerAtOnceBut(start, 200*time.Millisecond, 700*time.Millisecond), nil)
@@ -77,7 +77,7 @@ func answerAtOnceBut(start time.Time, from, until time.Duration) work {
 // TestBlockedLane: when the lane itself is held up, what was due meanwhile is begun
 // as soon as it can be, counts from when it was due, and is told as late.
 func TestBlockedLane(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := 0
 		l := Load{Rate: 100, Limit: 1000, Duration: time.Second}
 		o := l.run(t.Context(), 1, func(_ context.Context, _ int, _ time.Time, done func(error)) {
@@ -97,7 +97,7 @@ func TestBlockedLane(t *testing.T) {
 
 // TestLimit: what is due while too much has no answer is not begun, and is counted.
 func TestLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var waiting, most atomic.Int64
 		l := Load{Rate: 100, Limit: 10, Duration: time.Second}
 		o := l.run(t.Context(), 1, func(_ context.Context, _ int, _ time.Time, done func(error)) {
@@ -116,7 +116,7 @@ func TestLimit(t *testing.T) {
 
 // TestInFlight: without a rate so many are in flight, all of the time.
 func TestInFlight(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var waiting, most atomic.Int64
 		l := Load{InFlight: 7, Warmup: time.Second, Duration: time.Second}
 		o := l.run(t.Context(), 3, func(_ context.Context, _ int, _ time.Time, done func(error)) {
@@ -134,7 +134,7 @@ func TestInFlight(t *testing.T) {
 
 // TestGrowingQueue: what is answered after the measured time is no throughput.
 func TestGrowingQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		free := time.Now()
 		l := Load{Rate: 100, Limit: 1000, Duration: 10 * time.Second}
 		o := l.run(t.Context(), 1, func(_ context.Context, _ int, _ time.Time, done func(error)) {
@@ -153,7 +153,7 @@ func TestGrowingQueue(t *testing.T) {
 // TestErrors: what fails, and what has no answer long after the end, is counted
 // and has no latency.
 func TestErrors(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n, began := 0, time.Now()
 		l := Load{Rate: 100, Limit: 1000, Duration: time.Second}
 		o := l.run(t.Context(), 1, func(ctx context.Context, _ int, _ time.Time, done func(error)) {
@@ -179,7 +179,7 @@ func TestErrors(t *testing.T) {
 
 // TestPieces: a load ends with its pieces, and its rate is that of the time it took.
 func TestPieces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		looks := 0
 		l := Load{InFlight: 2, Duration: time.Hour, pieces: 10}
 		o := l.run(t.Context(), 2, answerAfter(100*time.Millisecond), func(begins bool) {

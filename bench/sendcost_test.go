@@ -4,10 +4,10 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/node"
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestUndisturbed: only rounds in which all was done in time count.
@@ -29,7 +29,7 @@ func TestUndisturbed(t *testing.T) {
 
 // TestCompareGivesUp: of a cluster that does nothing in time there is nothing to say.
 func TestCompareGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		target := Target{
 			Usage:  func(context.Context) ([]node.Usage, error) { return []node.Usage{{}}, nil },
 			Memory: func(context.Context) ([]node.Memory, error) { return []node.Memory{{}}, nil },

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
@@ -17,7 +18,7 @@ import (
 // bubble runs a test with a cluster in a synctest bubble.
 func bubble(t *testing.T, nodes []string, test func(*testing.T, *cluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newCluster(t, nodes...)) })
+	virtual.Test(t, func(t *testing.T) { test(t, newCluster(t, nodes...)) })
 }
 
 func numbers(n int) []string {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
@@ -64,7 +65,7 @@ func FuzzServerFrame(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		checkDecodeSent(t, first)
-		synctest.Test(t, func(t *testing.T) { takeFrames(t, first, second) })
+		virtual.Test(t, func(t *testing.T) { takeFrames(t, first, second) })
 	})
 }
 

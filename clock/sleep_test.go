@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 func TestSleep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		start := time.Now()
 		if err := Sleep(t.Context(), time.Minute); err != nil || time.Since(start) != time.Minute {
 			t.Errorf("slept for %v: %v", time.Since(start), err)

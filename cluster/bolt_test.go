@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 func openBolt(t *testing.T, dir string) *Bolt {
@@ -165,7 +167,7 @@ func TestWatchdog(t *testing.T) {
 		{"broken", slowLog{err: broken}, broken.Error(), 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
 				began := time.Now()
 				var bites []string
 				var at time.Duration

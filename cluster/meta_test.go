@@ -12,13 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
 // TestBootstrapOnce gives all nodes the same Bootstrap: one Init is committed,
 // and a second life with it changes nothing.
 func TestBootstrapOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -42,7 +43,7 @@ func TestBootstrapOnce(t *testing.T) {
 
 // TestSecondInitIsHarmless proposes the Bootstrap's Init again.
 func TestSecondInitIsHarmless(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -60,7 +61,7 @@ func TestSecondInitIsHarmless(t *testing.T) {
 }
 
 func TestFollowerForwards(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -80,7 +81,7 @@ func TestFollowerForwards(t *testing.T) {
 
 // TestLeaderLost proposes on a survivor the moment the leader is cut off.
 func TestLeaderLost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -111,7 +112,7 @@ func TestLeaderLost(t *testing.T) {
 // TestNoMajority refuses to promise: alone, a leader's proposal is uncertain,
 // and a follower's ends with its context.
 func TestNoMajority(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -136,7 +137,7 @@ func TestNoMajority(t *testing.T) {
 // TestRefresh makes every node know a change as soon as it asks, without
 // waiting for the heartbeat that brings it.
 func TestRefresh(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -160,7 +161,7 @@ func TestRefresh(t *testing.T) {
 // TestRefreshNotFromAnOldLeader asks a leader the moment it is cut off, when it
 // does not know yet that it leads nobody.
 func TestRefreshNotFromAnOldLeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -181,7 +182,7 @@ func TestRefreshNotFromAnOldLeader(t *testing.T) {
 // TestSnapshotKnownAtOnce restarts one node alone: it has no leader, but it
 // has the table, because a snapshot follows each change.
 func TestSnapshotKnownAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -202,7 +203,7 @@ func TestSnapshotKnownAtOnce(t *testing.T) {
 // TestInstall lets a node sleep while the log is cut: it comes back through a
 // snapshot.
 func TestInstall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{TrailingLogs: minTrailingLogs})
 		w.startAll()
 		w.ready()
@@ -238,7 +239,7 @@ func TestInstall(t *testing.T) {
 
 // TestNonvoters gives a sixth node everything but a vote.
 func TestNonvoters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(6), Options{})
 		w.startAll()
 		w.ready()
@@ -254,7 +255,7 @@ func TestNonvoters(t *testing.T) {
 }
 
 func TestResign(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		w.startAll()
 		w.ready()
@@ -273,7 +274,7 @@ func TestResign(t *testing.T) {
 
 // TestChanged takes the channel, then looks: no change is missed.
 func TestChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(1), Options{})
 		meta := w.start("n1")
 		w.ready()
@@ -295,7 +296,7 @@ func TestChanged(t *testing.T) {
 // TestBootstrapCutInHalf cuts the power on all nodes between the two writes of
 // raft's bootstrap.
 func TestBootstrapCutInHalf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{})
 		for id := range w.disks {
 			if err := w.disks[id].Stable.SetUint64([]byte("CurrentTerm"), 1); err != nil {
@@ -308,7 +309,7 @@ func TestBootstrapCutInHalf(t *testing.T) {
 }
 
 func TestOverloaded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(3), Options{MaxPending: 1})
 		w.startAll()
 		w.ready()
@@ -335,7 +336,7 @@ func TestOverloaded(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(1), Options{})
 		meta := w.start("n1")
 		w.ready()
@@ -358,7 +359,7 @@ func TestClosed(t *testing.T) {
 // TestReceiveRefuses sends what no node of ours sends: nothing of it may reach
 // the log, where it would stop every node.
 func TestReceiveRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, testBootstrap(1), Options{Logger: slog.New(slog.DiscardHandler)})
 		meta := w.start("n1")
 		w.ready()

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestSwarm cuts, heals, stops and starts nodes at random while settings are
@@ -19,7 +20,7 @@ func TestSwarm(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { swarm(t, rand.New(rand.NewPCG(seed, 2))) })
+			virtual.Test(t, func(t *testing.T) { swarm(t, rand.New(rand.NewPCG(seed, 2))) })
 		})
 	}
 }

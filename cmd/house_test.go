@@ -19,7 +19,7 @@ const module = "github.com/quorate/quorate/"
 // floors says on which floor each room stands. A room may import only rooms on
 // floors below its own, so two rooms on one floor never know each other.
 var floors = map[string]int{
-	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "shard/jsonop": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
+	"clock": 0, "golden": 0, "histogram": 0, "mutant": 0, "virtual": 0, "shard/jsonop": 0, "wire/bin": 0, "wire/pb": 0, "wire/leanpb": 0,
 	"wire": 1, "raftlog": 1,
 	"raftnet": 2, "shard/state": 2, "transport": 2,
 	"shard": 3, "shard/state/statetest": 3, "cluster": 3, "transport/mux": 3, "node/where": 3, "node/leandoc": 3,

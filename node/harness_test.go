@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -24,6 +23,7 @@ import (
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -50,7 +50,7 @@ func bubble(t *testing.T, test func(t *testing.T, c *testCluster)) {
 		}
 		return
 	}
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		c := newTestCluster(t, 3)
 		defer c.close()
 		for _, n := range c.nodes {

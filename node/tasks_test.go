@@ -3,11 +3,13 @@ package node
 import (
 	"testing"
 	"testing/synctest"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestTasksEnd: the end waits for what runs, and what comes then is not started.
 func TestTasksEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var all tasks
 		hold, ended := make(chan struct{}), make(chan struct{})
 		if !all.Go(func() { <-hold }) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -67,7 +68,7 @@ func (l *line) finish() {
 
 func inLine(t *testing.T, test func(l *line)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		l := &line{t: t, turns: newTurns(2)}
 		test(l)
 		l.finish()

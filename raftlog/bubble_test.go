@@ -5,10 +5,11 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestBubble runs the stores with a disk that costs virtual time, as a
@@ -26,7 +27,7 @@ func TestBubble(t *testing.T) {
 		}
 		return
 	}
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := openStores(t, vfs.NewMem(), Options{Disk: func(DiskOp) { time.Sleep(time.Millisecond) }})
 		began := time.Now()
 		var wg sync.WaitGroup

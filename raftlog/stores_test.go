@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/hashicorp/raft"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -185,7 +186,7 @@ func TestNobodyGoesOnWhileTheProcessEnds(t *testing.T) {
 
 // TestWatchdog counts what it lives through, in a bubble's time.
 func TestWatchdog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWatchdog(250 * time.Millisecond)
 		var err error
 		pass := func(d time.Duration) {
@@ -256,7 +257,7 @@ func TestStall(t *testing.T) {
 // TestBacklog waits while too much is committed and not applied, but not for
 // ever.
 func TestBacklog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := &Stores{opts: Options{}.withDefaults(), closing: make(chan struct{})}
 		waited := func(backlog func() int64) time.Duration {
 			began := time.Now()

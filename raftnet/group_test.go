@@ -12,11 +12,12 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
 func TestGroupElectsAndReplicates(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 1)
 		g.net.set(func() { g.net.mu.minDelay, g.net.mu.fifo = g.net.mu.maxDelay, true })
 		g.startAll()
@@ -42,7 +43,7 @@ func TestGroupElectsAndReplicates(t *testing.T) {
 }
 
 func TestLeaderDiesAndAnotherFollows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 2)
 		g.startAll()
 		defer g.stopAll()
@@ -59,7 +60,7 @@ func TestLeaderDiesAndAnotherFollows(t *testing.T) {
 }
 
 func TestPreVote(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 3)
 		g.startAll()
 		defer g.stopAll()
@@ -85,7 +86,7 @@ func TestPreVote(t *testing.T) {
 }
 
 func TestLeadershipTransfer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 4)
 		g.startAll()
 		defer g.stopAll()
@@ -113,7 +114,7 @@ func TestLeadershipTransfer(t *testing.T) {
 func TestSnapshotInChunks(t *testing.T) {
 	for _, loss := range []float64{0, 0.1, 0.3} {
 		t.Run(fmt.Sprintf("loss=%v", loss), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
 				g := newGroup(t, 5)
 				g.trailing, g.pad = 1, 5<<20+123
 				g.startAll()
@@ -147,7 +148,7 @@ func TestSnapshotInChunks(t *testing.T) {
 // TestSnapshotEndsWithItsSender lets the leader die in the middle of a snapshot:
 // the follower must get free and take one from the next leader.
 func TestSnapshotEndsWithItsSender(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 6)
 		g.trailing, g.pad = 1, 5<<20
 		g.startAll()
@@ -194,7 +195,7 @@ func TestSnapshotEndsWithItsSender(t *testing.T) {
 func TestLossAndReordering(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { lossAndReordering(t, seed) })
+			virtual.Test(t, func(t *testing.T) { lossAndReordering(t, seed) })
 		})
 	}
 }
@@ -252,7 +253,7 @@ func lossAndReordering(t *testing.T, seed uint64) {
 }
 
 func TestStrongReadHurriesHeartbeats(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 7)
 		g.startAll()
 		defer g.stopAll()
@@ -289,7 +290,7 @@ func TestStrongReadHurriesHeartbeats(t *testing.T) {
 // TestShutdownDoesNotWaitForAnswers closes the transport while raft asks a
 // node that is gone.
 func TestShutdownDoesNotWaitForAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 8)
 		g.startAll()
 		l := g.leader()
@@ -308,7 +309,7 @@ func TestShutdownDoesNotWaitForAnswers(t *testing.T) {
 // TestFollowerComesBackSoon: raft waits up to 10 s between attempts at a
 // follower that failed often; the transport's patience must hide that.
 func TestFollowerComesBackSoon(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 9)
 		g.startAll()
 		defer g.stopAll()
@@ -330,7 +331,7 @@ func TestFollowerComesBackSoon(t *testing.T) {
 // TestLostAppendIsRepeated loses one append of each pipeline: the write waits
 // for a third to half of a round, not for raft to notice.
 func TestLostAppendIsRepeated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, 10)
 		g.net.set(func() { g.net.mu.minDelay, g.net.mu.fifo = g.net.mu.maxDelay, true })
 		g.startAll()
@@ -362,7 +363,7 @@ func TestLostAppendIsRepeated(t *testing.T) {
 // handler never changes a term beside the main goroutine. It goes past it only
 // while the log is being written, and only in the term that raft has accepted.
 func TestHeartbeatsWaitForRaft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		gate := &Gate{}
 		a := New("n1", 1, end{newNetwork(1), "n1"}, Options{Gate: gate})
 		beside, main := 0, 0
@@ -409,7 +410,7 @@ func TestHeartbeatsWaitForRaft(t *testing.T) {
 // TestInstallsAreLimited sends snapshots to two replicas of one node at once:
 // the node takes one after the other. The first answer of each is lost.
 func TestInstallsAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := newNetwork(1)
 		leader := New("n1", 1, end{n, "n1"}, Options{})
 		defer func() { _ = leader.Close() }()
@@ -465,7 +466,7 @@ func TestInstallsAreLimited(t *testing.T) {
 // same leader announces it again, or another one another snapshot.
 func TestInstallIsAnnouncedAgain(t *testing.T) {
 	for _, second := range []wire.NodeID{"n1", "n3"} {
-		synctest.Test(t, func(t *testing.T) {
+		virtual.Test(t, func(t *testing.T) {
 			n := newNetwork(1)
 			limit := NewLimiter(1)
 			follower := New("n2", 1, end{n, "n2"}, Options{Installs: limit})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -86,7 +87,7 @@ func (s *script) install(index, term uint64, commands int) *raft.InstallSnapshot
 func TestFollowerNeverGoesBack(t *testing.T) {
 	for _, guarded := range []bool{true, false} {
 		t.Run(fmt.Sprintf("guarded=%v", guarded), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			virtual.Test(t, func(t *testing.T) {
 				s := newScript(t, func(h *history) func() uint64 {
 					if guarded {
 						return h.applied.Load
@@ -126,7 +127,7 @@ func TestFollowerNeverGoesBack(t *testing.T) {
 // TestOldSnapshotOfDeposedLeader: the guard's answer must not tell a leader of
 // an old term that it still is one.
 func TestOldSnapshotOfDeposedLeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := newScript(t, func(h *history) func() uint64 { return h.applied.Load })
 		defer s.close()
 		s.append(1, 1, 10, 10)
@@ -143,7 +144,7 @@ func TestOldSnapshotOfDeposedLeader(t *testing.T) {
 // the new leader's append names none beyond them but a commit index that is.
 // raft alone would apply the deposed leader's entries.
 func TestCommitsOnlyWhatMatched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := newScript(t, func(h *history) func() uint64 { return h.applied.Load })
 		defer s.close()
 		s.append(1, 1, 10, 5) // 6 to 10 are not committed
@@ -200,7 +201,7 @@ func TestSkipApplied(t *testing.T) {
 // TestAnswersOfOthersDoNotCount: an answer is taken only from the node that
 // was asked, of the kind that was asked for, with the id of this life.
 func TestAnswersOfOthersDoNotCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := newNetwork(1)
 		a := New("n1", 1, end{n, "n1"}, Options{})
 		defer func() { _ = a.Close() }()

@@ -12,13 +12,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -336,7 +336,7 @@ type group struct {
 // inBubble runs a test of a group of three in a bubble, where time is virtual.
 func inBubble(t *testing.T, opts shard.Options, run func(t *testing.T, g *group)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := newGroup(t, opts, 3)
 		defer g.close()
 		run(t, g)

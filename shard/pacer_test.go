@@ -10,6 +10,7 @@ import (
 
 	"github.com/quorate/quorate/clock"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 )
 
 // TestPacerTurns: a calm time is caught up with a few turns at once, and then
@@ -70,7 +71,7 @@ func (done) Index() uint64   { return 0 }
 // TestProposerWaitsForItsTurn: what comes in while a proposer waits goes in one
 // entry; it does not wait when an entry's worth is there, nor to be closed.
 func TestProposerWaitsForItsTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		r := &instant{}
 		o := Options{Pacer: NewPacer(100), PackCommands: 8, Clock: clock.System}.withDefaults()
 		p := &proposer{

@@ -5,10 +5,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 func TestProgress(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		p := newProgress(1000)
 		p.begin(5, 100, 200)
 		arrived := make(chan uint64, 1)

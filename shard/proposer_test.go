@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -94,7 +95,7 @@ type bench struct {
 
 func withProposer(t *testing.T, opts Options, run func(t *testing.T, b *bench)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		b := &bench{raft: &fakeRaft{}, told: make(map[int]int), now: time.UnixMilli(1000)}
 		opts.Clock = func() time.Time { return b.now }
 		b.init(opts.withDefaults())

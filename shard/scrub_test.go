@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // fakeRows are rows of a slot that hash to a number.
@@ -27,7 +29,7 @@ func (f *fakeRows) Hash(pace func(bytes int) bool) (uint64, bool, error) {
 func (f *fakeRows) Close() error { f.closed++; return nil }
 
 func TestScrubberPacesAndReports(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := OpenScrubber(ScrubOptions{BytesPerSecond: 1_000_000})
 		defer s.Close()
 		damaged := errors.New("bad checksum")
@@ -55,7 +57,7 @@ func TestScrubberPacesAndReports(t *testing.T) {
 }
 
 func TestScrubberIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		s := OpenScrubber(ScrubOptions{BytesPerSecond: 1000, Waiting: 2, Kept: 3})
 		running := &fakeRows{bytes: 10_000_000}
 		s.add(scrubJob{ScrubResult{ID: 1}, running})

@@ -14,6 +14,7 @@ import (
 	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -109,7 +110,7 @@ func inRealBubble(t *testing.T, opts shard.Options, run func(t *testing.T, g *re
 // inRealBubbleOver does so over transports that over makes.
 func inRealBubbleOver(t *testing.T, opts shard.Options, over func(n *realNode) raft.Transport, run func(t *testing.T, g *realGroup)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		g := &realGroup{t: t}
 		for i := range 3 {
 			g.nodes = append(g.nodes, &realNode{id: wire.NodeID(fmt.Sprintf("n%d", i+1)), disk: vfs.NewCrashableMem(), opts: opts, over: over})

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // leanDoor is an edge with a listener for LeanMessage sockets.
@@ -328,7 +330,7 @@ func (l pipeListener) Close() error   { return nil }
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 func TestSilenceIsBrokenByPings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		edge := NewEdge(func(ClientConn) {}, EdgeOptions{})
 		handler := edge.LeanMessage(func(s *LeanSocket) {

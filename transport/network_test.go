@@ -3,8 +3,9 @@ package transport
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/quorate/quorate/virtual"
 )
 
 // connect returns both ends of a connection from one address to another.
@@ -83,7 +84,7 @@ func TestNetworkBacklogIsBounded(t *testing.T) {
 // TestNetworkDelay: frames take the link's time, virtual in a bubble, and do
 // not overtake each other when the delay shrinks.
 func TestNetworkDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		delay := 10 * time.Second
 		n := NewNetwork(func(string, string) time.Duration { return delay })
 		a, b := connect(t, n, "n1", "n2")
@@ -105,7 +106,7 @@ func TestNetworkDelay(t *testing.T) {
 // TestNetworkCut: one way of a link stands still and the other goes on; after
 // Heal what was sent arrives.
 func TestNetworkCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := NewNetwork(nil)
 		a, b := connect(t, n, "n1", "n2")
 		n.Cut("n1", "n2")
@@ -136,7 +137,7 @@ func TestNetworkCut(t *testing.T) {
 }
 
 func TestNetworkBreak(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := NewNetwork(func(string, string) time.Duration { return time.Second })
 		a, b := connect(t, n, "n1", "n2")
 		mustWrite(t, a, "under way")
@@ -155,7 +156,7 @@ func TestNetworkBreak(t *testing.T) {
 // TestPipeInBubble: everything a pipe waits for is seen by the bubble, so its
 // deadlines cost no time.
 func TestPipeInBubble(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		a, b := Pipe()
 		_ = a.SetReadDeadline(time.Now().Add(time.Hour))
 		if got := CodeFor(second(a.ReadFrame())); got != CloseTimeout {

@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/client"
@@ -24,6 +23,7 @@ import (
 	"github.com/quorate/quorate/e2e/sim/load"
 	"github.com/quorate/quorate/raftlog"
 	"github.com/quorate/quorate/shard"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -95,7 +95,7 @@ func play(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	cryptotest.SetGlobalRandom(t, seed)
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		rec := history.NewRecorder()
 		logger := slog.New(&handler{ring: lines, start: time.Now()})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -21,6 +20,7 @@ import (
 	"github.com/quorate/quorate/e2e/sim/check"
 	"github.com/quorate/quorate/e2e/sim/history"
 	"github.com/quorate/quorate/e2e/sim/load"
+	"github.com/quorate/quorate/virtual"
 )
 
 // What the runner tells a run, in its environment.
@@ -76,7 +76,7 @@ func TestSeed(t *testing.T) {
 	// where time-outs are real.
 	ended := make(chan *story)
 	go func() { os.Exit(judge(<-ended, dir)) }() //nolint:forbidigo // the process is the run
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		ended <- run(t, seed, lines)
 		ended <- nil
 	})

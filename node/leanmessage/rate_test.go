@@ -3,10 +3,10 @@ package leanmessage
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/node/door"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
@@ -38,7 +38,7 @@ func TestLM063_TooManyCommandsAreRefusedAtOnce(t *testing.T) {
 // TestLM063_WhoComesBackTooOften: he is not told an error, which would end his
 // session: his socket is closed, and he tries again later.
 func TestLM063_WhoComesBackTooOften(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{}, "rate.other=3")
 		token := w.dial().open("tom").GetSessionMessage().GetSt()
 		for i := range returnsPerOther * 3 {
@@ -65,7 +65,7 @@ func TestLM063_WhoComesBackTooOften(t *testing.T) {
 }
 
 func TestRatesForgetWhoIsQuiet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var r rates
 		allowed := &door.RateSettings{Send: 2, Other: 0}
 		tom := rateKey{testApp, "tom"}

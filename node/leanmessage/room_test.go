@@ -7,6 +7,7 @@ import (
 
 	"github.com/quorate/quorate/node/ask"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/leanpb"
 )
@@ -35,7 +36,7 @@ func (h *slowHost) Ask(ctx context.Context, app wire.AppID, user wire.UserID, ro
 // TestLM051_LeavingAndEnteringAtOnce: the user leaves his room with another session
 // and enters it again with this one, while this one still asks whether he has.
 func TestLM051_LeavingAndEnteringAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
 		h := &slowHost{world: w, goOn: make(chan struct{})}
 		w.door = New(h, Options{})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/quorate/quorate/shard/state"
 	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire/leanpb"
 )
 
@@ -170,7 +171,7 @@ func TestGoawayIsAPushWithoutI(t *testing.T) {
 // TestGoawayIsSpread: clients that are sent away do not come to the others in one
 // moment.
 func TestGoawayIsSpread(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		const clients, within = 10, time.Second
 		w := newWorld(t, Options{})
 		peers := make([]*peer, clients)

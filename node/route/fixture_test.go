@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/cluster"
 	"github.com/quorate/quorate/shard"
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -48,7 +48,7 @@ type fakeNode struct {
 
 func inTrio(t *testing.T, test func(t *testing.T, w *trio)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := &trio{t: t, nodes: map[wire.NodeID]*fakeNode{}, route: cluster.Route{Shard: 1, Epoch: 1, Voters: []wire.NodeID{"a", "b", "c"}, Preferred: "b"}}
 		for _, id := range w.route.Voters {
 			n := &fakeNode{trio: w, id: id}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/quorate/quorate/node/auth"
 	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 	"github.com/quorate/quorate/wire/pb"
 )
@@ -40,7 +41,7 @@ type node struct {
 // inNode runs a test in a bubble, with a node that signs everybody in.
 func inNode(t *testing.T, opts Options, test func(t *testing.T, n *node)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		n := newNode(t, opts)
 		defer n.close()
 		test(t, n)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -51,7 +52,7 @@ type fakeLog struct {
 // inWorld runs a test in a bubble, with a leading hub and one conversation.
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := &world{t: t, logs: map[wire.ConversationID]*fakeLog{}}
 		w.hub = NewHub(w.access)
 		w.hub.Lead(true)

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/shard/state"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -139,7 +139,7 @@ func TestWillAmongLostRecords(t *testing.T) {
 
 // TestKeptWillsAreBounded: what a hub keeps has an end, in number, size and time.
 func TestKeptWillsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		var k keptWills
 		all := func(state.LogKey) bool { return true }
 		for i := range maxKeptWills + 10 {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/transport"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -58,7 +58,7 @@ func newWorld(t testing.TB) *world {
 // bubble runs a test on a virtual clock, and stops all nodes after it.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		defer func() {
 			for id := range w.nodes {

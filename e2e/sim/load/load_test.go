@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/quorate/quorate/client"
 	"github.com/quorate/quorate/e2e/sim/history"
+	"github.com/quorate/quorate/virtual"
 	"github.com/quorate/quorate/wire"
 )
 
@@ -32,7 +32,7 @@ func (w *deaf) Nodes() int             { return 3 }
 // TestNobodyAnswers: a run that can not begin ends with its context, says so, and
 // leaves nothing behind: the bubble would not end.
 func TestNobodyAnswers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual.Test(t, func(t *testing.T) {
 		w, rec := &deaf{}, history.NewRecorder()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
