@@ -5,7 +5,7 @@ GO       ?= go
 BIN      := bin
 TOOLS    := $(CURDIR)/$(BIN)/tools
 FUZZTIME ?= 5s
-SEEDS    ?= 1-100
+SEEDS    ?= 101-200
 
 # Tools are pinned here and nowhere else.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
