@@ -21,7 +21,7 @@ func TestMemory(t *testing.T) {
 		if _, err := tom.Create(t.Context(), client.NewConversation{}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second) // the node follows who has acknowledged it
+		time.Sleep(time.Second) // of the bubble's clock: the node follows who has acknowledged it
 		ask := func(method, key string) *httptest.ResponseRecorder {
 			return askWeb(t, n, method, "/v1/node/memory", key)
 		}

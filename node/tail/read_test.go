@@ -22,7 +22,7 @@ func TestReadWhileThereWasNoStream(t *testing.T) {
 		}
 		read := func(want ...wire.Seq) {
 			t.Helper()
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // of the bubble's clock, until there is a stream again
 			ben.settle()
 			ann.settle()
 			var got []wire.Seq

@@ -328,7 +328,7 @@ func (l *lockedTail) cursorMoved(c cursor) {
 			sub.waiting.read = max(sub.waiting.read, c.moved.Read)
 		case own && sub.follows():
 			sub.read = max(sub.read, c.moved.Read)
-			sub.unread = !sub.set.sink.DeliverCursor(c.moved)
+			sub.deliverRead(c.moved)
 		case c.receipts && sub.follows():
 			sub.set.sink.DeliverCursor(c.moved)
 		}
@@ -340,16 +340,16 @@ func (l *lockedTail) cursorMoved(c cursor) {
 func (s *Subscription) tellRead(read wire.Seq) {
 	if read > s.read {
 		s.read = read
-		s.deliverRead()
+		s.deliverRead(s.ownCursor())
 	}
 }
 
-func (s *Subscription) deliverRead() {
-	s.unread = !s.set.sink.DeliverCursor(Cursor{Log: s.follow.log, User: s.set.user, Read: s.read})
-	if s.unread {
-		s.set.sink.Late()
-	}
+// ownCursor is where the user is, as far as the edge knows.
+func (s *Subscription) ownCursor() Cursor {
+	return Cursor{Log: s.follow.log, User: s.set.user, Read: s.read}
 }
+
+func (s *Subscription) deliverRead(c Cursor) { s.unread = !s.set.sink.DeliverCursor(c) }
 
 func (l *lockedTail) transient(one Transient) {
 	t := (*shardTail)(l)
@@ -373,7 +373,7 @@ func (t *shardTail) catchUp(sub *Subscription) {
 		return
 	}
 	if sub.unread {
-		sub.deliverRead()
+		sub.deliverRead(sub.ownCursor())
 	}
 	if !sub.behind {
 		return

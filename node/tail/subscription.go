@@ -16,8 +16,9 @@ type Sink interface {
 	// has taken nothing, and calls Set.CatchUp once there is room. A batch that
 	// says "ended" is small and always taken.
 	Deliver(b *Batch) bool
-	// DeliverCursor queues a cursor, or returns false when there is no room. The
-	// reader's own is delivered again once there is; another's is lost.
+	// DeliverCursor queues a cursor, or returns false when there is no room, and
+	// calls Set.CatchUp once there is: the reader's own is delivered again then,
+	// another's is lost.
 	DeliverCursor(c Cursor) bool
 	// DeliverTransient queues what may be dropped.
 	DeliverTransient(t *Transient)
